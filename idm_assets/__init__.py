@@ -1,0 +1,1 @@
+"""IDM: raw captures of industrial plants become clean, contextualized, aggregated tables."""

@@ -1,0 +1,1 @@
+"""Capture layer: every delivered file decoded once, each line accounted for."""

@@ -1,0 +1,116 @@
+"""Contracts of the capture layer: what each delivered file held, line by line.
+
+Partitioned by plant and UTC arrival day. Tables only grow: a corrected file adds a new capture, and readers of
+the next layer leave out the superseded one.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from idm_assets.contracts import ARRIVED_ON, PLANT, Column, ColumnType, Table
+
+LAYER: Final = "capture"
+PARTITION: Final = ("plant", "arrived_on")
+
+CAPTURE_KEY: Final = Column(
+    "capture_key", ColumnType.INTEGER, "Key of the capture; its hexadecimal is capture_id.", minimum=0
+)
+LINE: Final = Column("line", ColumnType.INTEGER, "Line in the file, counted from 1.", minimum=1)
+STATUS: Final = Column(
+    "status", ColumnType.INTEGER, "OPC UA StatusCode (32 bits, Part 4).", minimum=0, maximum=2**32 - 1
+)
+SIGNAL_ID: Final = Column("signal_id", ColumnType.INTEGER, "Key of (plant, source, tag).", minimum=0)
+
+CAPTURES: Final = Table(
+    LAYER,
+    "captures",
+    "One row per delivered file: what it was and what became of its lines.",
+    (
+        PLANT,
+        ARRIVED_ON,
+        CAPTURE_KEY,
+        Column("source_entry", ColumnType.TEXT, "Name of the source declaration that claimed the file."),
+        Column("source", ColumnType.TEXT, "Source, as found in the path; NULL if lines name it.", nullable=True),
+        Column("path", ColumnType.TEXT, "Path below the plant's landing folder."),
+        Column("content_hash", ColumnType.TEXT, "SHA-256 of the bytes as delivered."),
+        Column("size_bytes", ColumnType.INTEGER, "Size as delivered.", unit="B", minimum=0),
+        Column("arrived_at", ColumnType.TIMESTAMP, "When the file was first seen complete."),
+        Column(
+            "standing",
+            ColumnType.TEXT,
+            "decoded: its rows count; rejected: the whole file is in quarantine.",
+            allowed=("decoded", "rejected"),
+        ),
+        Column("lines", ColumnType.INTEGER, "Lines read.", minimum=0),
+        Column("decoded_lines", ColumnType.INTEGER, "Lines that became observations.", minimum=0),
+        Column("observations", ColumnType.INTEGER, "Observations made of them.", minimum=0),
+        Column("quarantined", ColumnType.INTEGER, "Lines in quarantine.", minimum=0),
+        Column("skipped", ColumnType.INTEGER, "Lines that hold nothing to keep, by skipped_reasons.", minimum=0),
+        Column("skipped_reasons", ColumnType.TEXT, "JSON object: reason to number of lines."),
+        Column("truncated_timestamps", ColumnType.INTEGER, "Timestamps finer than 1 us, cut.", minimum=0),
+        Column("first_ts", ColumnType.TIMESTAMP, "Earliest observation.", nullable=True),
+        Column("last_ts", ColumnType.TIMESTAMP, "Latest observation.", nullable=True),
+        Column("decoder", ColumnType.TEXT, "Decoder and the path it took, such as shdr/fast."),
+    ),
+    PARTITION,
+    key=("capture_key",),
+    sort=("path", "capture_key"),
+)
+
+OBSERVATIONS: Final = Table(
+    LAYER,
+    "observations",
+    "Time-stamped values as delivered, one row per value.",
+    (
+        PLANT,
+        ARRIVED_ON,
+        CAPTURE_KEY,
+        LINE,
+        Column("part", ColumnType.INTEGER, "Position among the observations of the line, from 1.", minimum=1),
+        SIGNAL_ID,
+        Column("ts", ColumnType.TIMESTAMP, "When it happened, by the source's clock."),
+        Column("ts_truncated", ColumnType.BOOLEAN, "The timestamp was finer than 1 us and was cut."),
+        Column("value", ColumnType.DOUBLE, "The value, where it is a number.", nullable=True),
+        Column("text", ColumnType.TEXT, "The value as delivered, where the format delivers text.", nullable=True),
+        STATUS,
+        Column("detail", ColumnType.TEXT, "JSON object with what else the line said.", nullable=True),
+    ),
+    PARTITION,
+)
+
+QUARANTINE: Final = Table(
+    LAYER,
+    "quarantine",
+    "Input that could not be decoded, with its payload and the reason.",
+    (
+        PLANT,
+        ARRIVED_ON,
+        CAPTURE_KEY,
+        Column("path", ColumnType.TEXT, "Path below the plant's landing folder."),
+        Column("line", ColumnType.INTEGER, "Line in the file; NULL: the whole file.", nullable=True, minimum=1),
+        Column("payload", ColumnType.TEXT, "The rejected input; bytes that are no UTF-8 as \\xNN.", nullable=True),
+        Column("reason", ColumnType.TEXT, "Reason code."),
+        Column("detail", ColumnType.TEXT, "What was expected and what was found.", nullable=True),
+    ),
+    PARTITION,
+    sort=("path", "line"),
+)
+
+TAGS: Final = Table(
+    LAYER,
+    "tags",
+    "The names behind the signal keys heard on a day.",
+    (
+        PLANT,
+        ARRIVED_ON,
+        SIGNAL_ID,
+        Column("source", ColumnType.TEXT, "Source that delivered the tag."),
+        Column("tag", ColumnType.TEXT, "Name of the tag, as delivered."),
+    ),
+    PARTITION,
+    key=("signal_id",),
+    sort=("source", "tag"),
+)
+
+TABLES: Final = (CAPTURES, OBSERVATIONS, QUARANTINE, TAGS)

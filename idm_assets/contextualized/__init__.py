@@ -1,0 +1,1 @@
+"""Contextualized layer: observations speak of avatars and attributes instead of sources and tags."""

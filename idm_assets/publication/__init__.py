@@ -1,0 +1,1 @@
+"""Publication layer: the one DuckDB file that analysts open."""

@@ -1,0 +1,1 @@
+"""Referential layer: what exists in the plants, and what each tag means at which time."""
