@@ -1,0 +1,472 @@
+"""The ledger: which captures there are, which partition was computed from what.
+
+A small relational store (SQLite in WAL mode). Data is committed to the lake first and recorded here after; a
+crash in between only means that a partition is computed again, to the same content.
+
+Belongs here: the records and their transactions. Does not belong here: what makes a partition stale.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Any
+
+import sqlalchemy as sa
+import sqlalchemy.event
+from dagster import ConfigurableResource, ResourceDependency
+from pydantic import PrivateAttr
+from sqlalchemy.dialects.sqlite import insert
+
+from idm_assets.contracts import Partition, Table
+from resources.settings import Settings
+
+_metadata = sa.MetaData()
+
+_captures = sa.Table(
+    "captures",
+    _metadata,
+    sa.Column("capture_key", sa.BigInteger, primary_key=True),
+    sa.Column("plant", sa.String, nullable=False, index=True),
+    sa.Column("arrived_on", sa.Date, nullable=False),
+    sa.Column("arrived_at", sa.String, nullable=False),
+    sa.Column("source_entry", sa.String, nullable=False),
+    sa.Column("source", sa.String),
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("content_hash", sa.String, nullable=False),
+    sa.Column("standing", sa.String, nullable=False),
+    sa.Column("decoder_fingerprint", sa.String, nullable=False),
+    sa.Column("last_ts", sa.String),
+)
+
+_capture_days = sa.Table(
+    "capture_days",
+    _metadata,
+    sa.Column("capture_key", sa.BigInteger, sa.ForeignKey("captures.capture_key"), primary_key=True),
+    sa.Column("source", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True, index=True),
+    sa.Column("observations", sa.BigInteger, nullable=False),
+    sa.Column("content_hash", sa.String, nullable=False),
+)
+
+_landed_files = sa.Table(
+    "landed_files",
+    _metadata,
+    sa.Column("plant", sa.String, primary_key=True),
+    sa.Column("path", sa.String, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+    sa.Column("capture_key", sa.BigInteger, nullable=False),
+    sa.Column("effective_key", sa.BigInteger),
+)
+
+_partitions = sa.Table(
+    "partitions",
+    _metadata,
+    sa.Column("table_name", sa.String, primary_key=True),
+    sa.Column("plant", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    sa.Column("content_hash", sa.String, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("counts", sa.JSON, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("computed_at", sa.String, nullable=False),
+)
+
+_failures = sa.Table(
+    "failures",
+    _metadata,
+    sa.Column("table_name", sa.String, primary_key=True),
+    sa.Column("plant", sa.String, primary_key=True),
+    sa.Column("day", sa.Date, primary_key=True),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    sa.Column("message", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("failed_at", sa.String, nullable=False),
+)
+
+_standing_tables = sa.Table(
+    "standing_tables",
+    _metadata,
+    sa.Column("table_name", sa.String, primary_key=True),
+    sa.Column("fingerprint", sa.String, nullable=False),
+    sa.Column("content_hash", sa.String, nullable=False),
+    sa.Column("run_id", sa.String, nullable=False),
+    sa.Column("computed_at", sa.String, nullable=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureDay:
+    """How much one capture says of one source on one event day, with a hash of just those rows."""
+
+    source: str
+    day: date
+    observations: int
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureRecord:
+    """A capture that was filed, and the landed path it was found at."""
+
+    capture_key: int
+    plant: str
+    arrived_at: datetime
+    source_entry: str
+    source: str | None
+    path: str
+    size: int
+    mtime_ns: int
+    content_hash: str
+    standing: str
+    decoder_fingerprint: str
+    last_ts: datetime | None = None
+    days: tuple[CaptureDay, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What the ledger last saw at a landed path."""
+
+    size: int
+    mtime_ns: int
+    capture_key: int
+
+
+@dataclass(frozen=True, slots=True)
+class KnownCapture:
+    """A capture the ledger knows: where its rows are and how they were made."""
+
+    capture_key: int
+    plant: str
+    path: str
+    arrived_on: date
+    arrived_at: datetime
+    content_hash: str
+    standing: str
+    decoder_fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayInput:
+    """Rows of one effective capture that happened on one day.
+
+    Attributes:
+        plant: plant.
+        day: event day.
+        source: source of the rows.
+        capture_key: the capture.
+        arrived_on: arrival partition in which its rows are stored.
+        observations: number of rows.
+        content_hash: hash of just those rows.
+        capture_last_ts: last event time of the whole capture, ISO 8601 in UTC.
+    """
+
+    plant: str
+    day: date
+    source: str
+    capture_key: int
+    arrived_on: date
+    observations: int
+    content_hash: str
+    capture_last_ts: str
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRecord:
+    """The last computation of one partition of one table."""
+
+    table: str
+    partition: Partition
+    fingerprint: str
+    content_hash: str
+    rows: int
+    run_id: str
+    counts: Mapping[str, int] = field(default_factory=dict[str, int])
+    computed_at: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A computation that failed: from which inputs, why and when."""
+
+    fingerprint: str
+    message: str
+    failed_at: str
+
+
+class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
+    """Reads and writes the records; every write is one transaction."""
+
+    settings: ResourceDependency[Settings]
+    _engine: sa.Engine | None = PrivateAttr(default=None)
+
+    def _open(self) -> sa.Engine:
+        if self._engine is None:
+            path = self.settings.ledger_path
+            path.parent.mkdir(parents=True, exist_ok=True)
+            engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
+            sqlalchemy.event.listen(engine, "connect", _set_pragmas)
+            _metadata.create_all(engine)
+            self._engine = engine
+        return self._engine
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        if self._engine is not None:
+            self._engine.dispose()
+            self._engine = None
+
+    # Captures
+
+    def known_files(self, plant: str) -> dict[str, KnownFile]:
+        """What was last seen at each landed path of a plant."""
+        t = _landed_files.c
+        query = sa.select(t.path, t.size, t.mtime_ns, t.capture_key).where(t.plant == plant)
+        with self._open().connect() as con:
+            return {path: KnownFile(size, mtime_ns, key) for path, size, mtime_ns, key in con.execute(query)}
+
+    def known_captures(self, plant: str, keys: Iterable[int] | None = None) -> dict[int, KnownCapture]:
+        """Captures of a plant by key: all, or the ones named."""
+        c = _captures.c
+        query = sa.select(
+            c.capture_key, c.plant, c.path, c.arrived_on, c.arrived_at, c.content_hash, c.standing,
+            c.decoder_fingerprint,
+        ).where(c.plant == plant)  # fmt: skip
+        wanted = None if keys is None else set(keys)
+        with self._open().connect() as con:
+            return {
+                row.capture_key: KnownCapture(
+                    row.capture_key, row.plant, row.path, row.arrived_on, datetime.fromisoformat(row.arrived_at),
+                    row.content_hash, row.standing, row.decoder_fingerprint,
+                )
+                for row in con.execute(query)
+                if wanted is None or row.capture_key in wanted
+            }  # fmt: skip
+
+    def record_captures(self, records: Sequence[CaptureRecord]) -> None:
+        """Record captures whose rows are in the lake, with the landed paths that hold them now.
+
+        A decoded capture becomes the effective one of its path; a rejected one leaves the former in effect.
+        """
+        with self._open().begin() as con:
+            for record in records:
+                values = {
+                    "capture_key": record.capture_key, "plant": record.plant,
+                    "arrived_on": record.arrived_at.astimezone(UTC).date(),
+                    "arrived_at": record.arrived_at.astimezone(UTC).isoformat(),
+                    "source_entry": record.source_entry, "source": record.source, "path": record.path,
+                    "content_hash": record.content_hash, "standing": record.standing,
+                    "decoder_fingerprint": record.decoder_fingerprint,
+                    "last_ts": None if record.last_ts is None else record.last_ts.astimezone(UTC).isoformat(),
+                }  # fmt: skip
+                con.execute(insert(_captures).values(values).on_conflict_do_update(["capture_key"], set_=values))
+                con.execute(sa.delete(_capture_days).where(_capture_days.c.capture_key == record.capture_key))
+                if record.days:
+                    con.execute(
+                        sa.insert(_capture_days),
+                        [
+                            {
+                                "capture_key": record.capture_key, "source": day.source, "day": day.day,
+                                "observations": day.observations, "content_hash": day.content_hash,
+                            }
+                            for day in record.days
+                        ],
+                    )  # fmt: skip
+                self._record_landing(con, record, effective=record.standing == "decoded")
+
+    def record_repeat(self, plant: str, path: str, size: int, mtime_ns: int, capture_key: int) -> None:
+        """Record that a landed path holds, now or again, a capture that was decoded before."""
+        values = {"size": size, "mtime_ns": mtime_ns, "capture_key": capture_key}
+        standing = sa.select(_captures.c.standing).where(_captures.c.capture_key == capture_key)
+        with self._open().begin() as con:
+            if con.execute(standing).scalar_one() == "decoded":
+                values["effective_key"] = capture_key
+            statement = insert(_landed_files).values(plant=plant, path=path, **values)
+            con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
+
+    def _record_landing(self, con: sa.Connection, record: CaptureRecord, *, effective: bool) -> None:
+        values: dict[str, Any] = {
+            "size": record.size, "mtime_ns": record.mtime_ns, "capture_key": record.capture_key,
+        }  # fmt: skip
+        if effective:
+            values["effective_key"] = record.capture_key
+        statement = insert(_landed_files).values(plant=record.plant, path=record.path, **values)
+        con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
+
+    def effective_captures(self) -> set[int]:
+        """Keys of the captures whose rows count: those that some landed path holds and that decoded."""
+        query = sa.select(_landed_files.c.effective_key).where(_landed_files.c.effective_key.is_not(None))
+        with self._open().connect() as con:
+            return set(con.execute(query.distinct()).scalars())
+
+    def day_inputs(self, plant: str | None = None, days: Sequence[date] | None = None) -> list[DayInput]:
+        """Rows that effective captures hold per event day, ordered by plant, day, source and capture."""
+        effective = sa.select(_landed_files.c.effective_key).where(_landed_files.c.effective_key.is_not(None))
+        c, d = _captures.c, _capture_days.c
+        query = (
+            sa.select(
+                c.plant,
+                d.day,
+                d.source,
+                c.capture_key,
+                c.arrived_on,
+                d.observations,
+                d.content_hash,
+                c.last_ts,
+            )
+            .join(_captures, c.capture_key == d.capture_key)
+            .where(c.capture_key.in_(effective))
+            .order_by(c.plant, d.day, d.source, c.capture_key)
+        )
+        if plant is not None:
+            query = query.where(c.plant == plant)
+        if days is not None:
+            query = query.where(d.day.in_(days))
+        with self._open().connect() as con:
+            return [DayInput(*row) for row in con.execute(query)]
+
+    def sources_of(self, entries: Collection[str]) -> dict[str, set[str]]:
+        """Sources that some declarations delivered, by plant."""
+        query = (
+            sa.select(_captures.c.plant, _capture_days.c.source)
+            .join(_capture_days, _captures.c.capture_key == _capture_days.c.capture_key)
+            .where(_captures.c.source_entry.in_(entries))
+            .distinct()
+        )
+        found: dict[str, set[str]] = {}
+        with self._open().connect() as con:
+            for plant, source in con.execute(query):
+                found.setdefault(plant, set()).add(source)
+        return found
+
+    # Partitions
+
+    def record_partitions(self, records: Sequence[PartitionRecord]) -> None:
+        """Record computed partitions; the newest computation replaces the former record."""
+        now = datetime.now(UTC).isoformat()
+        with self._open().begin() as con:
+            for record in records:
+                values = {
+                    "fingerprint": record.fingerprint, "content_hash": record.content_hash, "rows": record.rows,
+                    "counts": dict(record.counts), "run_id": record.run_id, "computed_at": now,
+                }  # fmt: skip
+                keys = {
+                    "table_name": record.table,
+                    "plant": record.partition.plant,
+                    "day": record.partition.day,
+                }
+                con.execute(insert(_partitions).values(**keys, **values).on_conflict_do_update(list(keys), set_=values))
+                f = _failures.c
+                con.execute(
+                    sa.delete(_failures).where(
+                        f.table_name == record.table, f.plant == keys["plant"], f.day == keys["day"]
+                    )
+                )
+
+    def partitions(
+        self, tables: Sequence[str], plant: str | None = None
+    ) -> dict[tuple[str, Partition], PartitionRecord]:
+        """Records of all partitions of some tables, of one plant or all."""
+        p = _partitions.c
+        query = sa.select(_partitions).where(p.table_name.in_(tables))
+        if plant is not None:
+            query = query.where(p.plant == plant)
+        with self._open().connect() as con:
+            return {
+                (row.table_name, Partition(row.plant, row.day)): PartitionRecord(
+                    row.table_name, Partition(row.plant, row.day), row.fingerprint, row.content_hash, row.rows,
+                    row.run_id, row.counts, row.computed_at,
+                )
+                for row in con.execute(query)
+            }  # fmt: skip
+
+    def partition(self, table: str, partition: Partition) -> PartitionRecord | None:
+        """Record of one partition, if it was ever computed."""
+        p = _partitions.c
+        query = sa.select(_partitions).where(p.table_name == table, p.plant == partition.plant, p.day == partition.day)
+        with self._open().connect() as con:
+            row = con.execute(query).one_or_none()
+        if row is None:
+            return None
+        return PartitionRecord(
+            table,
+            partition,
+            row.fingerprint,
+            row.content_hash,
+            row.rows,
+            row.run_id,
+            row.counts,
+            row.computed_at,
+        )
+
+    def latest_before(self, table: str, partition: Partition, not_before: date) -> PartitionRecord | None:
+        """Record of the last computed partition before a day, no older than ``not_before``."""
+        p = _partitions.c
+        query = (
+            sa.select(p.day)
+            .where(p.table_name == table, p.plant == partition.plant, p.day < partition.day, p.day >= not_before)
+            .order_by(p.day.desc())
+            .limit(1)
+        )
+        with self._open().connect() as con:
+            found = con.execute(query).scalar_one_or_none()
+        return None if found is None else self.partition(table, Partition(partition.plant, found))
+
+    def record_failure(
+        self, partition: Partition, fingerprints: Mapping[Table, str], message: str, run_id: str
+    ) -> None:
+        """Record that computing tables of a partition from these inputs failed; the next success forgets it."""
+        now = datetime.now(UTC).isoformat()
+        with self._open().begin() as con:
+            for table, print_ in fingerprints.items():
+                values = {"fingerprint": print_, "message": message, "run_id": run_id, "failed_at": now}
+                keys = {"table_name": table.qualified_name, "plant": partition.plant, "day": partition.day}
+                con.execute(insert(_failures).values(**keys, **values).on_conflict_do_update(list(keys), set_=values))
+
+    def failures(self, plant: str | None = None) -> dict[tuple[str, Partition], Failed]:
+        """Computations that failed and have not succeeded since."""
+        query = sa.select(_failures)
+        if plant is not None:
+            query = query.where(_failures.c.plant == plant)
+        with self._open().connect() as con:
+            return {
+                (row.table_name, Partition(row.plant, row.day)): Failed(row.fingerprint, row.message, row.failed_at)
+                for row in con.execute(query)
+            }
+
+    # Unpartitioned tables and publications
+
+    def record_standing(self, table: str, fingerprint: str, content_hash: str, run_id: str) -> None:
+        """Record what an unpartitioned table, or the published catalog, was last made from."""
+        values = {
+            "fingerprint": fingerprint, "content_hash": content_hash, "run_id": run_id,
+            "computed_at": datetime.now(UTC).isoformat(),
+        }  # fmt: skip
+        with self._open().begin() as con:
+            statement = insert(_standing_tables).values(table_name=table, **values)
+            con.execute(statement.on_conflict_do_update(["table_name"], set_=values))
+
+    def standing(self, table: str) -> tuple[str, str] | None:
+        """Fingerprint and content hash last recorded for an unpartitioned table."""
+        t = _standing_tables.c
+        query = sa.select(t.fingerprint, t.content_hash).where(t.table_name == table)
+        with self._open().connect() as con:
+            row = con.execute(query).one_or_none()
+        return None if row is None else (row.fingerprint, row.content_hash)
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def counts_as_json(counts: Mapping[str, int]) -> str:
+    """Counts as a JSON object with sorted keys."""
+    return json.dumps(dict(sorted(counts.items())))
