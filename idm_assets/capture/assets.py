@@ -1,0 +1,187 @@
+"""Dagster shell of the capture layer: one multi-asset that files what arrived on a day."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import dagster as dg
+
+from idm_assets.asset_specs import TableResult, asset_key, bar_chart, markdown_table, spec_of
+from idm_assets.capture import intake, tables
+from idm_assets.capture.filing import Filed, FilingCabinet
+from idm_assets.capture.intake import ClaimedFile, Intake
+from idm_assets.capture.sources import SourceEntry, claim, load_sources
+from idm_assets.contracts import Partition
+from idm_assets.partitions import ARRIVAL_DAYS, FIRST_DAY, key_of, partitions_of
+from idm_assets.run_requests import ONLY_STALE, PROGRESS
+from resources.engine import Engine
+from resources.lake import Lake
+from resources.landing_zone import LandedFile, LandingZone
+from resources.ledger import Ledger
+from resources.settings import Settings
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+@dg.multi_asset(
+    name="capture",
+    specs=[spec_of(table, partitions_def=ARRIVAL_DAYS) for table in tables.TABLES],
+    partitions_def=ARRIVAL_DAYS,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    pool="capture",
+)
+def capture(
+    context: dg.AssetExecutionContext,
+    settings: Settings,
+    landing_zone: LandingZone,
+    engine: Engine,
+    lake: Lake,
+    ledger: Ledger,
+) -> Iterator[TableResult]:
+    """File the captures that arrived on the run's days.
+
+    The newest day of the run also takes in what is new in the landing zone. Unless the run was asked for what
+    is stale only, captures that are filed already are decoded again as long as the landing zone holds them.
+    """
+    entries = load_sources(settings.config_path)
+    again = context.run.tags.get(ONLY_STALE) != "true"
+    arrivals = _Arrivals(context.run_id, settings, landing_zone, engine, lake, ledger, entries)
+    partitions = partitions_of(context.partition_keys)
+    failed: dict[Partition, str] = {}
+    done: list[Partition] = []
+    for partition in partitions:
+        try:
+            filed, looked = arrivals.file_day(partition, again=again)
+            done.append(partition)
+        except Exception as error:
+            failed[partition] = f"{type(error).__name__}: {error}"
+            context.log.exception("%s", partition)
+            continue
+        for table in tables.TABLES:
+            context.add_asset_metadata(
+                _metadata(table.name, filed, looked),
+                asset_key=asset_key(table),
+                partition_key=key_of(partition),
+            )
+        PROGRESS.info("capture %s", partition)
+    if failed:
+        for partition in done:
+            for table in tables.TABLES:
+                context.log_event(dg.AssetMaterialization(asset_key(table), partition=key_of(partition)))
+        names = "; ".join(f"{partition}: {message}" for partition, message in failed.items())
+        raise dg.Failure(f"{len(failed)} of {len(partitions)} days failed: {names}", allow_retries=False)
+    for table in tables.TABLES:
+        yield dg.MaterializeResult(asset_key=asset_key(table))
+
+
+def look_twice(
+    landing_zone: LandingZone, ledger: Ledger, settings: Settings, plant: str, entries: Sequence[SourceEntry]
+) -> Intake:
+    """Decide about a plant's files; if some are fresh, wait one settling time and look again."""
+    settle_ns = int(settings.settle_seconds * 1e9)
+    known = ledger.known_files(plant)
+    listing = landing_zone.look([plant])
+    for problem in listing.problems:
+        _LOG.warning("landing zone: %s", problem)
+    first = intake.decide(listing.files, known, entries, time.time_ns(), settle_ns)
+    if not first.waiting:
+        return first
+    time.sleep(settings.settle_seconds)
+    again = landing_zone.look([plant]).files
+    still = intake.settled(first.waiting, again)
+    return _with_settled(first, still, entries)
+
+
+def _with_settled(first: Intake, still: Sequence[LandedFile], entries: Sequence[SourceEntry]) -> Intake:
+    ready = list(first.ready)
+    for file in still:
+        found = claim(entries, file.plant, file.path)
+        if not isinstance(found, str):
+            ready.append(ClaimedFile(file, found))
+    waiting = tuple(file for file in first.waiting if file not in still)
+    return Intake(tuple(sorted(ready, key=lambda c: c.file.path)), waiting, first.unclaimed, first.known)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrivals:
+    """What filing a plant's arrival day works with."""
+
+    run_id: str
+    settings: Settings
+    landing_zone: LandingZone
+    engine: Engine
+    lake: Lake
+    ledger: Ledger
+    entries: Sequence[SourceEntry]
+
+    def file_day(self, partition: Partition, *, again: bool) -> tuple[Filed, Intake]:
+        """File what is new, if the day is not over, and what has to be decoded anew."""
+        now = datetime.now(UTC)
+        looked = Intake((), (), {}, 0)
+        if partition.day >= (now - timedelta(days=1)).date():
+            looked = look_twice(self.landing_zone, self.ledger, self.settings, partition.plant, self.entries)
+        claimed = list(looked.ready) + self._to_decode_again(partition, again=again)
+        arrived_at = min(now, partition.end - timedelta(microseconds=1))
+        with self.engine.connect() as con:
+            cabinet = FilingCabinet(
+                con,
+                self.lake,
+                self.ledger,
+                self.settings.landing_path / partition.plant,
+                self.settings.work_path,
+                partition,
+                FIRST_DAY,
+                self.run_id,
+            )
+            return cabinet.file(claimed, arrived_at, again=again), looked
+
+    def _to_decode_again(self, partition: Partition, *, again: bool) -> list[ClaimedFile]:
+        """Captures of the day that must be decoded anew and whose file is still landed as it was."""
+        landed = {file.path: file for file in self.landing_zone.look([partition.plant]).files}
+        files = self.ledger.known_files(partition.plant)
+        found: list[ClaimedFile] = []
+        for known in self.ledger.known_captures(partition.plant).values():
+            file, before = landed.get(known.path), files.get(known.path)
+            if known.arrived_on != partition.day or file is None or before is None:
+                continue
+            if (before.capture_key, before.size, before.mtime_ns) != (known.capture_key, file.size, file.mtime_ns):
+                continue
+            claimed = claim(self.entries, file.plant, file.path)
+            if isinstance(claimed, str):
+                continue
+            if again or known.decoder_fingerprint != claimed.entry.fingerprint():
+                found.append(ClaimedFile(file, claimed))
+        return found
+
+
+def _metadata(table: str, filed: Filed, looked: Intake) -> dict[str, Any]:
+    counts = {
+        "files": len(filed.captures),
+        "files_rejected": sum(row["standing"] == "rejected" for row in filed.captures),
+        "files_repeated": len(filed.repeats),
+        "files_waiting": len(looked.waiting) + len(filed.left),
+        "files_unclaimed": len(looked.unclaimed),
+        "lines": filed.total("lines"),
+        "observations": filed.total("observations"),
+        "quarantined": filed.total("quarantined"),
+        "skipped": filed.total("skipped"),
+    }
+    rows = {
+        "observations": counts["observations"],
+        "captures": counts["files"],
+        "quarantine": counts["quarantined"],
+    }
+    metadata: dict[str, Any] = {**counts, "dagster/partition_row_count": rows.get(table, counts["files"])}
+    if table == "captures" and filed.captures:
+        shown = ("path", "standing", "lines", "observations", "quarantined", "skipped", "decoder")
+        metadata["preview"] = markdown_table(shown, [[row[c] for c in shown] for row in filed.captures[:12]])
+        by_source: dict[str, float] = {}
+        for row in filed.captures:
+            by_source[str(row["source"])] = by_source.get(str(row["source"]), 0) + float(str(row["lines"]))
+        metadata["chart"] = bar_chart("lines per source", by_source)
+        if looked.unclaimed:
+            metadata["unclaimed"] = markdown_table(("path", "reason"), list(looked.unclaimed.items())[:50])
+    return metadata

@@ -1,0 +1,85 @@
+"""Decoders: one small interface between a delivered format and observations, and the registry of formats.
+
+A decoder says, as SQL over DuckDB, what the lines of prepared files mean. It never writes a table, knows
+nothing of plants, partitions or the referential, and accounts for every line: each is decoded, rejected or
+skipped, and the sum is checked against the lines that the survey counted by other means.
+
+Belongs here: the interface, the registry. Does not belong here: a format (a module of its own), storage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedFile:
+    """A surveyed, unpacked text file that a decoder may read.
+
+    Attributes:
+        number: identifies the file within one batch.
+        text: the unpacked file.
+        source: source found in the path; None if the lines name their source.
+        lines: number of lines, counted by the survey.
+        plain: True when the bytes need no care: valid UTF-8, no NUL, line ends all alike, no line too long.
+    """
+
+    number: int
+    text: Path
+    source: str | None
+    lines: int
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """What a batch of files means, as three SQL queries; nothing is read until they run.
+
+    Attributes:
+        observations: query with columns ``file INTEGER, line BIGINT, part INTEGER, source VARCHAR,
+            tag VARCHAR, ts TIMESTAMPTZ, value DOUBLE, text VARCHAR, status BIGINT, detail VARCHAR,
+            ts_truncated BOOLEAN``; ``part`` counts the observations of one line from 1.
+        rejected: query with columns ``file INTEGER, line BIGINT, payload VARCHAR, reason VARCHAR,
+            detail VARCHAR``, one row per rejected line.
+        skipped: query with columns ``file INTEGER, reason VARCHAR, lines BIGINT``.
+    """
+
+    observations: str
+    rejected: str
+    skipped: str
+
+
+class Decoder(Protocol):
+    """One delivered format."""
+
+    name: str
+    code_version: str
+
+    def fast(self, con: duckdb.DuckDBPyConnection, files: Sequence[PreparedFile]) -> Decoding:
+        """Decode clean files with the vectorised reader; its queries may raise `duckdb.Error` when run."""
+        ...
+
+    def exact(self, con: duckdb.DuckDBPyConnection, file: PreparedFile) -> Decoding:
+        """Decode any file line by line in meaning, giving each rejected line its number and reason."""
+        ...
+
+
+def decoder_for(name: str, options: Mapping[str, Any]) -> Decoder:
+    """The decoder registered as ``name``, set up with the options of a source declaration.
+
+    Raises:
+        KeyError: no such format; the message lists the known ones.
+        pydantic.ValidationError: the options do not fit the format.
+    """
+    from idm_assets.capture.decoders.json_lines import JsonLines
+    from idm_assets.capture.decoders.shdr import Shdr
+
+    formats = {"shdr": Shdr, "json_lines": JsonLines}
+    if name not in formats:
+        raise KeyError(f"unknown format {name!r}; known formats: {', '.join(sorted(formats))}")
+    return formats[name].from_options(options)
