@@ -1,0 +1,127 @@
+"""From arrived observations to cleaned ones: duplicates, conflicts, types and statuses of one event day.
+
+Rules, in order:
+
+1. The same (signal, ts) with the same value, text, status and detail is a duplicate; the first report stays.
+2. The same (signal, ts) with something else is a conflict. The report of the later capture wins, within one
+   capture the later line; the losers go to quarantine. Later is judged by what a capture says (its last
+   event time), not by when it happened to be landed, so that files in any order make the same table.
+3. A bound value takes the attribute's type; what does not fit keeps its text and gets BadTypeMismatch, what
+   lies outside of the plausible range keeps its value and gets BadOutOfRange. No data is BadNoData.
+
+Belongs here: these rules, as SQL over relations. Does not belong here: storage, Dagster, units.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from idm_assets.contracts import Partition
+from idm_assets.sql import literal
+from idm_assets.status import BAD_NO_DATA, BAD_OUT_OF_RANGE, BAD_TYPE_MISMATCH, is_bad
+
+_CONTENT = "hash(value, text, status, detail)"
+_NUMBERS_3 = r"^\s*[-+0-9.eE]+\s+[-+0-9.eE]+\s+[-+0-9.eE]+\s*$"
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """One day, cleaned, as queries over temporary tables that the connection now holds.
+
+    Attributes:
+        observations: query for `cleaned.observations`.
+        quarantine: query for `cleaned.quarantine`.
+        counts: ``arrived``, ``duplicates``, ``conflicts``.
+    """
+
+    observations: str
+    quarantine: str
+    counts: dict[str, int]
+
+
+def arrived_query(captured: str, capture_keys: list[int], partition: Partition) -> str:
+    """Query for the rows of some captures that happened on a day.
+
+    Args:
+        captured: query with the columns of `capture.observations`, over the arrival partitions that matter.
+        capture_keys: the effective captures with rows on that day.
+        partition: plant and event day.
+    """
+    keys = ", ".join(map(str, capture_keys)) or "NULL"
+    return (
+        f"SELECT capture_key, line, signal_id, ts, value, text, status, detail FROM ({captured})"
+        f" WHERE ts >= {literal(partition.start)} AND ts < {literal(partition.end)} AND capture_key IN ({keys})"
+    )
+
+
+def clean(con: duckdb.DuckDBPyConnection, arrived: str, ranks: str, bindings: str) -> Cleaning:
+    """Apply the rules to the rows of one day.
+
+    Args:
+        con: connection; its temporary tables ``bound``, ``contested`` and ``judged`` are replaced.
+        arrived: query as `arrived_query` makes it.
+        ranks: query with ``capture_key, rank``: higher ranks say more recent things.
+        bindings: query as `referential.bindings.bindings_query` makes it.
+    """
+    con.execute(f"CREATE OR REPLACE TEMP TABLE bound AS {bindings}").fetchall()
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE contested AS SELECT signal_id, ts FROM ({arrived})"
+        " GROUP BY signal_id, ts HAVING count(*) > 1"
+    ).fetchall()
+    con.execute(
+        f"CREATE OR REPLACE TEMP TABLE judged AS"
+        f" SELECT *, content = winning AS won, row_number() OVER (PARTITION BY signal_id, ts, content"
+        f" ORDER BY rank, line) > 1 AS repeated FROM (SELECT a.*, r.rank, {_CONTENT} AS content,"
+        f" first_value({_CONTENT}) OVER latest AS winning, first_value(a.capture_key) OVER latest AS winner,"
+        f" first_value(a.line) OVER latest AS winner_line"
+        f" FROM ({arrived}) a SEMI JOIN contested c ON a.signal_id = c.signal_id AND a.ts = c.ts"
+        f" JOIN ({ranks}) r ON a.capture_key = r.capture_key"
+        f" WINDOW latest AS (PARTITION BY a.signal_id, a.ts"
+        f" ORDER BY r.rank DESC, a.line DESC, a.value DESC, a.text DESC))"
+    ).fetchall()
+    total = con.sql(f"SELECT count(*) FROM ({arrived})").fetchall()[0][0]
+    duplicates, conflicts, contested = con.sql(
+        "SELECT count(*) FILTER (repeated), count(*) FILTER (NOT repeated AND NOT won), count(*) FROM judged"
+    ).fetchall()[0]
+    columns = "capture_key, line, signal_id, ts, value, text, status, detail"
+    kept = arrived
+    if contested:
+        kept = (
+            f"SELECT {columns} FROM ({arrived}) a ANTI JOIN contested c ON a.signal_id = c.signal_id AND a.ts = c.ts"
+            f" UNION ALL SELECT {columns} FROM judged WHERE won AND NOT repeated"
+        )
+    quarantine = (
+        "SELECT capture_key, line, signal_id, ts,"
+        " json_object('value', value, 'text', text, 'status', status, 'detail', detail)::VARCHAR AS payload,"
+        " 'conflict' AS reason, 'capture ' || format('{:016x}', winner) || ' line ' || winner_line || ' reports"
+        " another value for this instant' AS detail FROM judged WHERE NOT won AND NOT repeated"
+    )
+    counts = {"arrived": total, "duplicates": duplicates, "conflicts": conflicts}
+    return Cleaning(_typed(kept), quarantine, counts)
+
+
+def _typed(kept: str) -> str:
+    """Query that gives each row the type of its attribute and the status that it deserves."""
+    no_data = f"(o.status & 4294901760) = {BAD_NO_DATA}"
+    number_as_text = (
+        "coalesce(o.text, CASE WHEN o.value = trunc(o.value) AND abs(o.value) < 1e15"
+        " THEN o.value::BIGINT::VARCHAR ELSE o.value::VARCHAR END)"
+    )
+    return f"""
+        SELECT o.signal_id, o.ts, o.capture_key, o.line, o.detail,
+            CASE WHEN {no_data} OR b.data_type IN ('string', 'vector3') THEN NULL ELSE o.value END AS value,
+            CASE WHEN {no_data} THEN NULL
+                 WHEN b.data_type = 'string' THEN {number_as_text}
+                 WHEN b.data_type = 'double' AND (o.value IS NOT NULL OR trim(o.text) = '') THEN NULL
+                 ELSE o.text END AS text,
+            CASE WHEN {is_bad("o.status")} THEN o.status
+                 WHEN b.data_type = 'double' AND o.value IS NULL AND coalesce(trim(o.text), '') = '' THEN {BAD_NO_DATA}
+                 WHEN b.data_type = 'double' AND o.value IS NULL THEN {BAD_TYPE_MISMATCH}
+                 WHEN b.data_type = 'vector3' AND NOT regexp_matches(coalesce(o.text, ''), {literal(_NUMBERS_3)})
+                 THEN {BAD_TYPE_MISMATCH}
+                 WHEN b.data_type = 'double' AND (o.value < b.minimum OR o.value > b.maximum) THEN {BAD_OUT_OF_RANGE}
+                 ELSE o.status END AS status
+        FROM ({kept}) o LEFT JOIN bound b
+          ON o.signal_id = b.signal_id AND o.ts >= b.valid_from AND o.ts < b.valid_to"""
