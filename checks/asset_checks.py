@@ -1,0 +1,131 @@
+"""The Dagster side of the checks: one step per table, its checks made from the contract.
+
+A check covers the partitions of its run. Executed on its own it covers all live partitions.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import dagster as dg
+import duckdb
+
+from checks.conservation import BALANCES, Sources, check_conservation
+from checks.continuity import check_continuity
+from checks.contract import check_contract, check_uniqueness
+from checks.finding import Finding
+from idm_assets.aggregated import tables as aggregated
+from idm_assets.asset_specs import asset_key, markdown_table
+from idm_assets.capture import tables as capture
+from idm_assets.capture.sources import load_sources
+from idm_assets.cleaned import tables as cleaned
+from idm_assets.contextualized import tables as contextualized
+from idm_assets.contracts import Partition, Table
+from idm_assets.partitions import partition_of
+from idm_assets.referential import tables as referential
+from resources.engine import Engine
+from resources.lake import Lake
+from resources.ledger import Ledger
+from resources.settings import Settings
+
+LAYERS: Final = (
+    capture.TABLES, cleaned.TABLES, contextualized.TABLES, aggregated.TABLES, referential.TABLES,
+)  # fmt: skip
+
+
+def partitions_of_run(tags: dict[str, str]) -> list[Partition] | None:
+    """The partitions that a run's tags name; None if the run is about no partition in particular."""
+    if "dagster/partition" in tags:
+        return [partition_of(tags["dagster/partition"])]
+    first, last = (tags.get(f"dagster/asset_partition_range_{end}") for end in ("start", "end"))
+    if first is None or last is None:
+        return None
+    start, end = partition_of(first), partition_of(last)
+    plants = {start.plant, end.plant}
+    days = (end.day - start.day).days + 1
+    return [Partition(plant, start.day + timedelta(days=n)) for plant in sorted(plants) for n in range(days)]
+
+
+def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
+    """The checks of a table that follow from its contract and from the laws of conservation."""
+    key = asset_key(table)
+    specs = [dg.AssetCheckSpec("contract", asset=key, description="Every live value holds to the table's contract.")]
+    if table.key:
+        specs.append(dg.AssetCheckSpec("uniqueness", asset=key, description=f"({', '.join(table.key)}) is unique."))
+    if table in BALANCES:
+        specs.append(dg.AssetCheckSpec("conservation", asset=key, description=f"{BALANCES[table].law}."))
+    return specs
+
+
+def checks_of_layer(tables: Sequence[Table]) -> dg.AssetChecksDefinition:
+    """All checks of a layer's tables, as one step: a step costs Dagster more than most of these queries."""
+    layer = tables[0].layer
+
+    @dg.multi_asset_check(specs=[spec for table in tables for spec in check_specs(table)], name=f"check_{layer}")
+    def check(
+        context: dg.AssetCheckExecutionContext, engine: Engine, lake: Lake, ledger: Ledger
+    ) -> Iterator[dg.AssetCheckResult]:
+        named = partitions_of_run(dict(context.run.tags))
+        with engine.connect() as con:
+            for table in tables:
+                partitions = named if table.partition_by else None
+                for spec in check_specs(table):
+                    finding = find(spec.name, con, lake, ledger, table, partitions)
+                    yield result_of(spec.name, asset_key(table), finding, dg.AssetCheckSeverity.ERROR)
+
+    return check
+
+
+def find(
+    check: str, con: duckdb.DuckDBPyConnection, lake: Lake, ledger: Ledger, table: Table,
+    partitions: Sequence[Partition] | None,
+) -> Finding:  # fmt: skip
+    """Carry out one check over some partitions, or over all that are live."""
+    if check == "contract":
+        return check_contract(lake, table, partitions)
+    if check == "uniqueness":
+        return check_uniqueness(con, lake, table, partitions)
+    judged = _live_partitions(ledger, lake, table) if partitions is None else partitions
+    return check_conservation(con, BALANCES[table], Sources(lake, ledger, judged))
+
+
+@dg.asset_check(
+    asset=asset_key(cleaned.OBSERVATIONS),
+    name="continuity",
+    description="Every source is heard on every day between its first and its last.",
+)
+def continuity(settings: Settings, ledger: Ledger) -> dg.AssetCheckResult:
+    """List the silent days of every source."""
+    entries = load_sources(settings.config_path)
+    inputs = ledger.day_inputs()
+    irregular_entries = {entry.name for entry in entries if entry.expected == "irregular"}
+    irregular = ledger.sources_of(irregular_entries)
+    lateness = max((entry.lateness_days for entry in entries), default=0)
+    finding = check_continuity(inputs, irregular, datetime.now(UTC).date(), lateness)
+    return result_of("continuity", asset_key(cleaned.OBSERVATIONS), finding, dg.AssetCheckSeverity.WARN)
+
+
+def result_of(name: str, key: dg.AssetKey, finding: Finding, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
+    """A finding as Dagster shows it."""
+    shown: dict[str, dg.MetadataValue[str] | int] = {name: int(n) for name, n in finding.numbers.items()}
+    if finding.rows:
+        shown["rows"] = markdown_table(finding.header, finding.rows)
+    return dg.AssetCheckResult(
+        passed=finding.passed, check_name=name, asset_key=key, severity=severity,
+        description=finding.summary, metadata=shown,
+    )  # fmt: skip
+
+
+def _live_partitions(ledger: Ledger, lake: Lake, table: Table) -> Sequence[Partition]:
+    if table.layer != capture.LAYER:
+        return sorted(partition for _, partition in ledger.partitions([table.qualified_name]))
+    found = {_partition_in(str(file)) for file in lake.live_files(table)}
+    return sorted(found)
+
+
+def _partition_in(path: str) -> Partition:
+    values = dict(part.split("=", 1) for part in path.split("/") if "=" in part)
+    return Partition(values["plant"], datetime.fromisoformat(values["arrived_on"]).date())
+
+
+ASSET_CHECKS: Final = (*(checks_of_layer(tables) for tables in LAYERS), continuity)

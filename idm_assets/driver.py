@@ -1,0 +1,147 @@
+"""Running the jobs in process: the same jobs and decisions as the daemon's, one after the other.
+
+Belongs here: the loop from what is new to what is published. Does not belong here: decisions (`sensors`),
+computing, talking to people (`command_line`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import dagster as dg
+
+from idm_assets.capture.assets import look_twice
+from idm_assets.capture.sources import load_sources
+from idm_assets.contracts import Partition
+from idm_assets.definitions import build_defs
+from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
+from idm_assets.partitions import PLANTS, key_of, range_tags
+from idm_assets.publication.assets import catalog_fingerprint
+from idm_assets.range_run import plant_facts
+from idm_assets.referential.assets import CONFIGURATION, configuration_fingerprint
+from idm_assets.run_requests import ONLY_STALE
+from resources.lake import Lake
+from resources.landing_zone import LandingZone
+from resources.ledger import Ledger
+from resources.settings import Settings
+from sensors.decisions import RangeRequest, decide_arrivals, decide_event_days, decide_plants
+
+ROUNDS: Final = 20
+"""Healing ends when nothing is stale or a round changed nothing; this bounds it where something keeps changing."""
+
+
+@dataclass
+class Report:
+    """What a call did.
+
+    Attributes:
+        jobs: names of the runs that were made, with the number of partitions asked for.
+        failures: messages of failed runs.
+        failed_checks: asset and check of every failed check, with its sentence and severity.
+        unclaimed: landed paths that no declaration claims, with the reason.
+    """
+
+    jobs: list[tuple[str, int]] = field(default_factory=list[tuple[str, int]])
+    failures: list[str] = field(default_factory=list[str])
+    failed_checks: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    unclaimed: dict[str, str] = field(default_factory=dict[str, str])
+
+
+Announce = Callable[[str, int], None]
+"""Told the name of a run and how many partition steps it will take."""
+
+
+class Driver:
+    """Brings tables up to date in this process."""
+
+    def __init__(self, settings: Settings, instance: dg.DagsterInstance, announce: Announce) -> None:
+        self._settings = settings
+        self._instance = instance
+        self._announce = announce
+        self._definitions = build_defs(resource_overrides={"settings": settings})
+        self._landing = LandingZone(settings=settings)
+        self._ledger = Ledger(settings=settings)
+        self._lake = Lake(settings=settings)
+        self.report = Report()
+
+    def bring_up_to_date(self) -> Report:
+        """Refresh the referential, file what arrived, compute what is stale, publish.
+
+        Raises:
+            ConfigurationError: source declarations are wrong.
+        """
+        if self._ledger.standing(CONFIGURATION) is None or self._referential_changed():
+            self._run(refresh_referential.name, {}, 1)
+        self._file_arrivals()
+        self._heal()
+        if self._catalog_outdated():
+            self._run(publish_catalog.name, {}, 1)
+        return self.report
+
+    def _referential_changed(self) -> bool:
+        standing = self._ledger.standing(CONFIGURATION)
+        return standing is None or standing[0] != configuration_fingerprint(self._settings.config_path)
+
+    def _file_arrivals(self) -> None:
+        entries = load_sources(self._settings.config_path)
+        plants = self._landing.plants()
+        known = self._instance.get_dynamic_partitions(str(PLANTS.name))
+        unknown = decide_plants(known, plants, (entry.plant for entry in entries))
+        self._instance.add_dynamic_partitions(str(PLANTS.name), unknown)
+        for plant in plants:
+            looked = look_twice(self._landing, self._ledger, self._settings, plant, entries)
+            self.report.unclaimed |= {f"{plant}/{path}": why for path, why in looked.unclaimed.items()}
+            if decide_arrivals(plant, looked) is not None:
+                today = Partition(plant, datetime.now(UTC).date())
+                self._run(file_captures.name, {"dagster/partition": key_of(today), "idm/plant": plant}, 1)
+
+    def _heal(self) -> None:
+        plants = sorted(self._instance.get_dynamic_partitions(str(PLANTS.name)))
+        before: list[RangeRequest] = []
+        for _ in range(ROUNDS):
+            wanted = [request for plant in plants for request in self._stale(plant)]
+            if not wanted or wanted == before:
+                return
+            before = wanted
+            # Oldest first: values are carried forward, and nothing has to be computed twice.
+            for request in sorted(wanted, key=lambda r: (r.plant, r.first)):
+                days = (request.last - request.first).days + 1
+                tags = range_tags(request.plant, request.first, request.last)
+                self._run(compute_event_days.name, tags, days)
+
+    def _stale(self, plant: str) -> list[RangeRequest]:
+        facts = plant_facts(self._ledger, self._settings, plant)
+        return list(decide_event_days(facts, self._ledger.failures(plant), limit=10_000))
+
+    def _catalog_outdated(self) -> bool:
+        standing = self._ledger.standing("publication.catalog")
+        wanted = catalog_fingerprint(self._lake, self._ledger)
+        return standing is None or standing[0] != wanted or not self._settings.catalog_path.exists()
+
+    def _run(self, job_name: str, tags: Mapping[str, str], days: int) -> None:
+        self._announce(job_name, days)
+        job = self._definitions.resolve_job_def(job_name)
+        result = job.execute_in_process(
+            instance=self._instance,
+            tags={**tags, ONLY_STALE: "true"},
+            partition_key=None,
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+        self.report.jobs.append((job_name, days))
+        for event in result.all_events:
+            if event.is_step_failure and event.step_failure_data.error is not None:
+                cause = event.step_failure_data.error
+                message = cause.cause.message if cause.cause is not None else cause.message
+                self.report.failures.append(f"{job_name}/{event.step_key}: {message.strip()}")
+        self._note_checks(result)
+
+    def _note_checks(self, result: dg.ExecuteInProcessResult) -> None:
+        for evaluation in result.get_asset_check_evaluations():
+            name = f"{evaluation.asset_key.to_user_string()}:{evaluation.check_name}"
+            self.report.failed_checks.pop(name, None)
+            if not evaluation.passed:
+                self.report.failed_checks[name] = (evaluation.severity.value, evaluation.description or "")

@@ -1,0 +1,40 @@
+"""Jobs: which assets run together. Ranges and tags come with each run.
+
+Belongs here: selections. Does not belong here: when a job runs (`sensors`).
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import dagster as dg
+
+from idm_assets.partitions import ARRIVAL_DAYS, EVENT_DAYS
+from idm_assets.publication.assets import CATALOG
+
+EVENT_DAY_GROUPS: Final = ("cleaned", "contextualized", "aggregated")
+
+refresh_referential = dg.define_asset_job(
+    "refresh_referential",
+    selection=dg.AssetSelection.groups("referential"),
+    description="Read the configuration and put the referential in force.",
+)
+file_captures = dg.define_asset_job(
+    "file_captures",
+    selection=dg.AssetSelection.groups("capture"),
+    partitions_def=ARRIVAL_DAYS,
+    description="Decode what arrived at a plant on a day.",
+)
+compute_event_days = dg.define_asset_job(
+    "compute_event_days",
+    selection=dg.AssetSelection.groups(*EVENT_DAY_GROUPS),
+    partitions_def=EVENT_DAYS,
+    description="Compute all layers of a plant's event days: cleaned, contextualized, aggregated.",
+)
+publish_catalog = dg.define_asset_job(
+    "publish_catalog",
+    selection=dg.AssetSelection.assets(CATALOG),
+    description="Put a new catalog in place.",
+)
+
+JOBS: Final = (refresh_referential, file_captures, compute_event_days, publish_catalog)

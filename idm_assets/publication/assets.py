@@ -1,0 +1,61 @@
+"""Dagster shell of the publication layer."""
+
+import dagster as dg
+
+from idm_assets.aggregated import tables as aggregated
+from idm_assets.asset_specs import OWNERS, TableResult, asset_key, bar_chart, markdown_table
+from idm_assets.capture import tables as capture
+from idm_assets.cleaned import tables as cleaned
+from idm_assets.contextualized import tables as contextualized
+from idm_assets.fingerprint import fingerprint
+from idm_assets.publication.catalog import VIEWS, publish
+from idm_assets.referential import tables as referential
+from resources.lake import Lake
+from resources.ledger import Ledger
+from resources.settings import Settings
+
+CATALOG = dg.AssetKey(["publication", "catalog"])
+_TABLES = (*capture.TABLES, *cleaned.TABLES, *contextualized.TABLES, *aggregated.TABLES, *referential.TABLES)
+
+
+def _newest_partition(layer: str) -> dg.PartitionMapping | None:
+    """The catalog shows all partitions; Dagster is told of the newest, see `partitions.arrival_to_event`."""
+    return None if layer == referential.LAYER else dg.LastPartitionMapping()
+
+
+@dg.asset(
+    key=CATALOG,
+    deps=[dg.AssetDep(asset_key(table), partition_mapping=_newest_partition(table.layer)) for table in _TABLES],
+    group_name="publication",
+    owners=list(OWNERS),
+    kinds={"duckdb"},
+    tags={"layer": "publication", "partitioned_by": "none"},
+    description="The DuckDB file that analysts open: one view per table over exactly the live files, with names"
+    " instead of keys. Replaced as a whole by rename; readers keep what they opened.",
+    pool="publication",
+)
+def catalog(context: dg.AssetExecutionContext, settings: Settings, lake: Lake, ledger: Ledger) -> TableResult:
+    """Build the catalog aside and put it in place."""
+    made_of = catalog_fingerprint(lake, ledger)
+    published = publish(lake, ledger.effective_captures(), settings.catalog_path)
+    ledger.record_standing("publication.catalog", made_of, made_of, context.run_id)
+    return dg.MaterializeResult(
+        metadata={
+            "path": dg.MetadataValue.path(str(published.path)),
+            "views": len(VIEWS),
+            "size_bytes": published.path.stat().st_size,
+            "rows": markdown_table(("view", "rows"), list(published.rows.items())),
+            "chart": bar_chart("rows per view", {name: float(n) for name, n in published.rows.items()}),
+            **{f"rows/{name}": count for name, count in published.rows.items()},
+        }
+    )
+
+
+def catalog_fingerprint(lake: Lake, ledger: Ledger) -> str:
+    """Fingerprint of what the catalog should show: the version of every table and the effective captures."""
+    return fingerprint(
+        {
+            "versions": {table.qualified_name: lake.version(table) for table in _TABLES},
+            "effective": sorted(ledger.effective_captures()),
+        }
+    )
