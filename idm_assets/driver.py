@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
+from dagster_shared.error import SerializableErrorInfo
 
 from idm_assets.capture.assets import look_twice
 from idm_assets.capture.sources import load_sources
@@ -132,11 +133,18 @@ class Driver:
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
         self.report.jobs.append((job_name, days))
-        for event in result.all_events:
-            if event.is_step_failure and event.step_failure_data.error is not None:
-                cause = event.step_failure_data.error
-                message = cause.cause.message if cause.cause is not None else cause.message
-                self.report.failures.append(f"{job_name}/{event.step_key}: {message.strip()}")
+        failures = [
+            f"{job_name}/{event.step_key}: {_cause(event.step_failure_data.error)}"
+            for event in result.all_events
+            if event.is_step_failure
+        ]
+        if not result.success and not failures:
+            failures = [
+                f"{job_name}: {_cause(event.job_failure_data.error)}"
+                for event in result.all_events
+                if event.is_job_failure
+            ]
+        self.report.failures += failures
         self._note_checks(result)
 
     def _note_checks(self, result: dg.ExecuteInProcessResult) -> None:
@@ -145,3 +153,10 @@ class Driver:
             self.report.failed_checks.pop(name, None)
             if not evaluation.passed:
                 self.report.failed_checks[name] = (evaluation.severity.value, evaluation.description or "")
+
+
+def _cause(error: SerializableErrorInfo | None) -> str:
+    """What really happened, below Dagster's own wrapping."""
+    if error is None:
+        return "no reason was recorded"
+    return (error.cause or error).message.strip()

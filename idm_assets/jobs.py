@@ -9,7 +9,6 @@ from typing import Final
 
 import dagster as dg
 
-from idm_assets.partitions import ARRIVAL_DAYS, EVENT_DAYS
 from idm_assets.publication.assets import CATALOG
 
 EVENT_DAY_GROUPS: Final = ("cleaned", "contextualized", "aggregated")
@@ -22,13 +21,11 @@ refresh_referential = dg.define_asset_job(
 file_captures = dg.define_asset_job(
     "file_captures",
     selection=dg.AssetSelection.groups("capture"),
-    partitions_def=ARRIVAL_DAYS,
     description="Decode what arrived at a plant on a day.",
 )
 compute_event_days = dg.define_asset_job(
     "compute_event_days",
     selection=dg.AssetSelection.groups(*EVENT_DAY_GROUPS),
-    partitions_def=EVENT_DAYS,
     description="Compute all layers of a plant's event days: cleaned, contextualized, aggregated.",
 )
 publish_catalog = dg.define_asset_job(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import dagster as dg
 import duckdb
@@ -20,12 +21,16 @@ from idm_assets.asset_specs import TableResult, asset_key
 from idm_assets.contracts import Partition, Table
 from idm_assets.lineage import EVENT_DAY, PlantFacts
 from idm_assets.partitions import key_of, partitions_of
+from idm_assets.pictures import pictures
 from idm_assets.referential.bindings import bindings_record
 from idm_assets.run_requests import ONLY_STALE, PROGRESS
 from resources.engine import Engine
 from resources.lake import Lake, Written
 from resources.ledger import Ledger, PartitionRecord
 from resources.settings import Settings
+
+PICTURED_DAYS: Final = 31
+"""At most so many days of a run get previews and charts: each is some kilobytes of history."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +97,7 @@ class RangeRun:
         """
         with self.engine.connect() as con:
             failed, done, facts = self._over_days(con, compute)
+            self._show(con, facts, done)
         if failed:
             self._report_good(facts, done)
             names = "; ".join(f"{partition}: {message}" for partition, message in failed.items())
@@ -126,7 +132,7 @@ class RangeRun:
                 failed[partition] = f"{type(error).__name__}: {error}"
                 self.context.log.exception("%s", partition)
                 prints = {table: known.fingerprint(table, partition.day) for table in self.tables}
-                self.ledger.record_failure(partition, prints, failed[partition], self.context.run_id)
+                self.ledger.record_failure(partition, prints, failed[partition], self.context.run.run_id)
             PROGRESS.info("%s %s", self.tables[0].qualified_name, partition)
         return failed, done, facts
 
@@ -135,11 +141,11 @@ class RangeRun:
     ) -> None:
         started = time.perf_counter()
         prints = {table: known.fingerprint(table, partition.day) for table in self.tables}
-        outcomes = compute(Run(con, self.lake, known, self.settings, self.context.run_id), partition)
+        outcomes = compute(Run(con, self.lake, known, self.settings, self.context.run.run_id), partition)
         records = [
             PartitionRecord(
                 outcome.table.qualified_name, partition, prints[outcome.table], outcome.written.content_hash,
-                outcome.written.rows, self.context.run_id, outcome.counts,
+                outcome.written.rows, self.context.run.run_id, outcome.counts,
             )
             for outcome in outcomes
         ]  # fmt: skip
@@ -152,6 +158,18 @@ class RangeRun:
                 asset_key=asset_key(outcome.table),
                 partition_key=key_of(partition),
             )
+
+    def _show(self, con: duckdb.DuckDBPyConnection, facts: Mapping[str, PlantFacts], done: Sequence[Partition]) -> None:
+        """Give the newest days with rows a preview and a chart; in a long range the older days do without."""
+        for table in self.tables:
+            name = table.qualified_name
+            with_rows = [p for p in done if facts[p.plant].records[name, p.day].rows]
+            for partition in with_rows[-PICTURED_DAYS:]:
+                self.context.add_asset_metadata(
+                    pictures(con, self.lake, table, partition),
+                    asset_key=asset_key(table),
+                    partition_key=key_of(partition),
+                )
 
     def _tell_unchanged(self, known: PlantFacts, partition: Partition) -> None:
         for table in self.tables:

@@ -27,8 +27,11 @@ def literal(value: Literal) -> str:
             return "NULL"
         case bool():
             return "TRUE" if value else "FALSE"
-        case int() | float():
+        case int():
             return repr(value)
+        case float():
+            # Quoted, because inf and nan would be read as column names, and -0.5 after a minus as a comment.
+            return f"'{value!r}'::DOUBLE"
         case datetime():
             if value.tzinfo is None:
                 raise ValueError(f"naive datetime {value!r} has no place in a query")

@@ -31,7 +31,9 @@ def summarize(console: Console, settings: Settings, report: Report) -> None:
         console.print(f"[red]failed:[/red] {failure}", highlight=False)
     console.print(
         "\nNext:\n  make ui                                            the Dagster UI, with this history"
-        '\n  .venv/bin/idm sql "FROM aggregated.state_durations_1d"   ask the catalog'
+        '\n  .venv/bin/idm sql "FROM aggregated.state_durations_1d"   ask the catalog',
+        soft_wrap=True,
+        highlight=False,
     )
 
 
@@ -89,6 +91,9 @@ def _unclaimed(console: Console, report: Report) -> None:
 
 
 def _checks(console: Console, report: Report) -> None:
+    if not report.jobs:
+        console.print("\nChecks: not run again, since nothing changed; their last results are in the UI.")
+        return
     if not report.failed_checks:
         console.print("\nChecks: none failed.")
         return

@@ -9,12 +9,13 @@ Belongs here: files, transactions, which files are live. Does not belong here: w
 
 import json
 import os
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final, cast
 
 import duckdb
@@ -70,7 +71,7 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
     """Reads and writes the Delta tables below the lake's root."""
 
     settings: ResourceDependency[Settings]
-    _tables: dict[str, DeltaTable] = PrivateAttr(default_factory=dict[str, DeltaTable])
+    _tables: dict[tuple[str, int], DeltaTable] = PrivateAttr(default_factory=dict[tuple[str, int], DeltaTable])
 
     # Reading
 
@@ -88,12 +89,16 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
             return []
         delta = self._fresh(table)
         if partitions is None:
-            return sorted(Path(uri) for uri in delta.file_uris())
+            return sorted(self._located(table, uri) for uri in delta.file_uris())
         found: list[Path] = []
         for partition in partitions:
             predicate = [(name, "=", value) for name, value in partition.values(table).items()]
-            found += [Path(uri) for uri in delta.file_uris(file_pruning_predicate=predicate)]
+            found += [self._located(table, uri) for uri in delta.file_uris(file_pruning_predicate=predicate)]
         return sorted(found)
+
+    def _located(self, table: Table, uri: str) -> Path:
+        """Path of a data file from its URI, whose root may be percent-encoded."""
+        return self.table_path(table).joinpath(*PurePosixPath(uri).parts[-len(table.partition_by) - 1 :])
 
     def relation(self, table: Table, partitions: Iterable[Partition] | None = None) -> str:
         """SQL query over exactly the live files, with the partition columns; an empty one if there are none."""
@@ -197,9 +202,12 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
         Raises:
             PartitionChangedError: another writer committed to the same partition since it was last read.
         """
+        listed = self._snapshot_key(table) in self._tables
         delta = self._open(table)
         if not adds and not removes:
             return delta.version()
+        if not listed and delta.version() > 0:
+            raise PartitionChangedError(f"{table.qualified_name} was created by another writer since it was looked for")
         root = self.table_path(table)
         values: dict[str, str | None] = {} if partition is None else dict(partition.values(table))
         app = "partition:" + "/".join(f"{name}={value}" for name, value in values.items())
@@ -247,21 +255,27 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
         return delta.version()
 
     def _open(self, table: Table) -> DeltaTable:
-        """The Delta table, created on first use; as fresh as the last read or write of this process."""
-        if table.qualified_name not in self._tables:
+        """The Delta table, created on first use; as fresh as the last read or write of this thread."""
+        key = self._snapshot_key(table)
+        if key not in self._tables:
             path = self.table_path(table)
             path.mkdir(parents=True, exist_ok=True)
-            DeltaTable.create(
-                path,
-                table.delta_schema(),
-                mode="ignore",
-                partition_by=list(table.partition_by),
-                name=table.qualified_name,
-                description=table.description,
-                configuration={"delta.logRetentionDuration": LOG_RETENTION},
-            )
-            self._tables[table.qualified_name] = DeltaTable(path)
-        return self._tables[table.qualified_name]
+            with suppress(CommitFailedError):  # another writer created it at the same moment
+                DeltaTable.create(
+                    path,
+                    table.delta_schema(),
+                    mode="ignore",
+                    partition_by=list(table.partition_by),
+                    name=table.qualified_name,
+                    description=table.description,
+                    configuration={"delta.logRetentionDuration": LOG_RETENTION},
+                )
+            self._tables[key] = DeltaTable(path)
+        return self._tables[key]
+
+    def _snapshot_key(self, table: Table) -> tuple[str, int]:
+        """Threads must not share a snapshot: one would commit what it planned over what another has seen."""
+        return table.qualified_name, threading.get_ident()
 
     def _fresh(self, table: Table) -> DeltaTable:
         delta = self._open(table)

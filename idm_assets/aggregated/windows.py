@@ -34,7 +34,7 @@ def minutes(timeline: str, hold: str) -> str:
     """
     return f"""
         WITH held AS (
-            SELECT point_id, us, carried, us // {_MINUTE_US} AS minute, v,
+            SELECT point_id, us, carried, us // {_MINUTE_US} AS minute, v, row_number() OVER w AS place,
                 least(coalesce(lead(us) OVER w, hold_us), greatest(hold_us, us)) AS until_us,
                 lag(v) OVER w AS v_before,
                 coalesce(lag(us // {_MINUTE_US}) OVER w < us // {_MINUTE_US}, false) AS opens
@@ -45,7 +45,7 @@ def minutes(timeline: str, hold: str) -> str:
             )
             WINDOW w AS (PARTITION BY point_id ORDER BY us, carried DESC, v)
         ), shares AS (
-            SELECT point_id, minute, us, carried, v,
+            SELECT point_id, minute, place, carried, v,
                 least(until_us, (minute + 1) * {_MINUTE_US}) - us AS own_us,
                 CASE WHEN opens AND v_before IS NOT NULL THEN us - minute * {_MINUTE_US} ELSE 0 END AS before_us,
                 v_before
@@ -60,9 +60,9 @@ def minutes(timeline: str, hold: str) -> str:
                 sum(CASE WHEN v IS NOT NULL THEN own_us ELSE 0 END + before_us)::BIGINT AS good_us,
                 min(v) FILTER (NOT carried) AS minimum,
                 max(v) FILTER (NOT carried) AS maximum,
-                arg_min(v, us) FILTER (NOT carried) AS first,
-                arg_max(v, us) FILTER (NOT carried) AS last,
-                arg_max({{'v': v}}, us).v AS held_value
+                arg_min(v, place) FILTER (NOT carried) AS first,
+                arg_max(v, place) FILTER (NOT carried) AS last,
+                arg_max({{'v': v}}, place).v AS held_value
             FROM shares GROUP BY point_id, minute
         )
         SELECT point_id, make_timestamptz(minute * {_MINUTE_US}) AS window_start, count, average,

@@ -48,7 +48,7 @@ def capture(
     """
     entries = load_sources(settings.config_path)
     again = context.run.tags.get(ONLY_STALE) != "true"
-    arrivals = _Arrivals(context.run_id, settings, landing_zone, engine, lake, ledger, entries)
+    arrivals = _Arrivals(context.run.run_id, settings, landing_zone, engine, lake, ledger, entries)
     partitions = partitions_of(context.partition_keys)
     failed: dict[Partition, str] = {}
     done: list[Partition] = []

@@ -26,6 +26,7 @@ import duckdb
 from idm_assets.capture import tables
 from idm_assets.capture.decoders import Decoding, PreparedFile
 from idm_assets.capture.intake import ClaimedFile, capture_key
+from idm_assets.capture.reasons import explained
 from idm_assets.capture.sources import SourceEntry
 from idm_assets.capture.survey import CaptureMoved, Limits, Surveyed, UnreadableCapture, check_unmoved, survey
 from idm_assets.contracts import Partition, Table, columns_of
@@ -411,8 +412,11 @@ class _Decoded:
 
     def _keep(self, attempt: _Attempt) -> None:
         self._balances.update(attempt.balances)
-        self.staged.append(attempt.observations)
-        self.rejected += [attempt.rejected] if attempt.rejected is not None else []
+        for file in attempt.files():
+            if not file.rows:
+                discard([file])
+        self.staged += [attempt.observations] if attempt.observations.rows else []
+        self.rejected += [attempt.rejected] if attempt.rejected is not None and attempt.rejected.rows else []
 
     def _run(self, decoding: Decoding, numbers: Sequence[int]) -> _Attempt:
         """Stage what some files decode to; rejected lines are looked for only where lines are missing."""
@@ -448,7 +452,7 @@ class _Decoded:
         )
         query = (
             f"SELECT b.capture_key, b.path, r.line, left(r.payload, {PAYLOAD_CHARACTERS}) AS payload, r.reason,"
-            f" r.detail FROM (SELECT * FROM ({decoding.rejected}) UNION ALL {outside}) r"
+            f" {explained('r.reason', 'r.detail')} AS detail FROM (SELECT * FROM ({decoding.rejected}) UNION ALL {outside}) r"
             f" JOIN batch b ON r.file = b.number"
         )
         staged = self._cabinet.lake.stage(self._con, tables.QUARANTINE, query, self._cabinet.partition)

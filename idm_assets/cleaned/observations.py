@@ -79,7 +79,7 @@ def clean(con: duckdb.DuckDBPyConnection, arrived: str, ranks: str, bindings: st
         f" FROM ({arrived}) a SEMI JOIN contested c ON a.signal_id = c.signal_id AND a.ts = c.ts"
         f" JOIN ({ranks}) r ON a.capture_key = r.capture_key"
         f" WINDOW latest AS (PARTITION BY a.signal_id, a.ts"
-        f" ORDER BY r.rank DESC, a.line DESC, a.value DESC, a.text DESC))"
+        f" ORDER BY r.rank DESC, a.line DESC, a.value DESC, a.text DESC, a.status DESC, a.detail DESC))"
     ).fetchall()
     total = con.sql(f"SELECT count(*) FROM ({arrived})").fetchall()[0][0]
     duplicates, conflicts, contested = con.sql(
@@ -113,7 +113,7 @@ def _typed(kept: str) -> str:
         SELECT o.signal_id, o.ts, o.capture_key, o.line, o.detail,
             CASE WHEN {no_data} OR b.data_type IN ('string', 'vector3') THEN NULL ELSE o.value END AS value,
             CASE WHEN {no_data} THEN NULL
-                 WHEN b.data_type = 'string' THEN {number_as_text}
+                 WHEN b.data_type IN ('string', 'vector3') THEN {number_as_text}
                  WHEN b.data_type = 'double' AND (o.value IS NOT NULL OR trim(o.text) = '') THEN NULL
                  ELSE o.text END AS text,
             CASE WHEN {is_bad("o.status")} THEN o.status

@@ -14,10 +14,12 @@ def states(timeline: str, hold: str, partition: Partition) -> str:
     """Query for `contextualized.states` of a day.
 
     Repeated reports of one state make one interval. Of several reports at one instant (two tags bound to one
-    attribute) the alphabetically last counts. A state without a report before its first one has no interval.
+    attribute) the alphabetically last counts; a report at midnight counts before what was carried there. A state
+    without a report before its first one has no interval.
 
     Args:
-        timeline: query with ``point_id, source, kind, ts, value, text, status``: carried and observed values.
+        timeline: query with ``point_id, source, kind, ts, value, text, status, carried``: carried and observed
+            values.
         hold: query with ``source, hold_until``.
         partition: plant and event day.
     """
@@ -26,7 +28,7 @@ def states(timeline: str, hold: str, partition: Partition) -> str:
     return f"""
         WITH reports AS (
             SELECT point_id, source, ts, {label} AS state, status FROM ({timeline}) WHERE kind = 'state'
-            QUALIFY row_number() OVER (PARTITION BY point_id, ts ORDER BY {label} DESC, status) = 1
+            QUALIFY row_number() OVER (PARTITION BY point_id, ts ORDER BY carried, {label} DESC, status) = 1
         ), changes AS (
             SELECT * FROM reports
             QUALIFY state IS DISTINCT FROM lag(state) OVER (PARTITION BY point_id ORDER BY ts)
@@ -39,6 +41,8 @@ def states(timeline: str, hold: str, partition: Partition) -> str:
         )
         SELECT point_id, state, status, started_at, ended_at,
             (epoch_us(ended_at) - epoch_us(started_at)) / 1e6 AS duration_s,
-            started_at = {start} AND point_id IN (SELECT point_id FROM ({timeline}) WHERE carried) AS carried_in,
+            started_at = {start} AND (point_id, state) IN (
+                SELECT (point_id, {label}) FROM ({timeline}) WHERE kind = 'state' AND carried
+            ) AS carried_in,
             ended_at = {end} AS carried_out
         FROM intervals WHERE ended_at > started_at"""

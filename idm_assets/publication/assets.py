@@ -38,7 +38,7 @@ def catalog(context: dg.AssetExecutionContext, settings: Settings, lake: Lake, l
     """Build the catalog aside and put it in place."""
     made_of = catalog_fingerprint(lake, ledger)
     published = publish(lake, ledger.effective_captures(), settings.catalog_path)
-    ledger.record_standing("publication.catalog", made_of, made_of, context.run_id)
+    ledger.record_standing("publication.catalog", made_of, made_of, context.run.run_id)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(published.path)),

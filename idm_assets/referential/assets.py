@@ -40,15 +40,15 @@ def referential(
             context.log.warning(remark)
         for table, frame in built.frames():
             rows = _with_former_points(lake, table, frame)
-            written = _put_in_force(rows, table, engine, lake, ledger, context.run_id)
+            written = _put_in_force(rows, table, engine, lake, ledger, context.run.run_id)
             yield dg.MaterializeResult(asset_key=asset_key(table), metadata=_metadata(table, rows, written, built))
     plants = sorted(set(built.equipment["plant"].to_list()))
     for plant in plants:
         ledger.record_standing(
-            bindings_record(plant), made_of, bindings_fingerprint(built.signals, plant), context.run_id
+            bindings_record(plant), made_of, bindings_fingerprint(built.signals, plant), context.run.run_id
         )
     context.instance.add_dynamic_partitions(str(PLANTS.name), plants)
-    ledger.record_standing(CONFIGURATION, made_of, made_of, context.run_id)
+    ledger.record_standing(CONFIGURATION, made_of, made_of, context.run.run_id)
 
 
 def configuration_fingerprint(config: Path) -> str:
