@@ -76,6 +76,7 @@ def ingest() -> None:
 @app.command()
 def status() -> None:
     """Show what waits, what is stale and why, and what failed."""
+    from idm_assets.lineage import EVENT_DAY, contiguous
     from idm_assets.partitions import PLANTS
     from idm_assets.range_run import plant_facts
     from resources.ledger import Ledger
@@ -89,13 +90,12 @@ def status() -> None:
     for plant in plants:
         stale = plant_facts(ledger, settings, plant).stale()
         console.print(f"[bold]{plant}[/bold]: {len(stale)} event days are stale")
-        for day, tables in list(stale.items())[-20:]:
-            console.print(f"  {day}: {', '.join(tables)}")
+        for first, last in contiguous(stale):
+            tables = sorted({name for day, names in stale.items() if first <= day <= last for name in names})
+            shown = "all tables" if len(tables) == len(EVENT_DAY) else ", ".join(tables)
+            console.print(f"  {first} to {last}: {shown}", highlight=False, soft_wrap=True)
         for (table, partition), failed in sorted(ledger.failures(plant).items(), key=str)[:20]:
-            console.print(
-                f"  [red]{table} {partition} failed at {failed.failed_at}:[/red] {failed.message}",
-                highlight=False,
-            )
+            console.print(f"  failed: {table} {partition}: {failed.message}", highlight=False, markup=False)
 
 
 @app.command()

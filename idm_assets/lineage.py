@@ -56,7 +56,10 @@ EVENT_DAY: Final = (
     Derivation(contextualized.UNMAPPED, (cleaned.OBSERVATIONS,), bound=True),
     Derivation(contextualized.STATES, (contextualized.MEASUREMENTS,), carried=True, held=True, bound=True),
     Derivation(aggregated.MINUTES, (contextualized.MEASUREMENTS,), carried=True, held=True, bound=True),
-    Derivation(aggregated.HOURS, (aggregated.MINUTES,), carried=True, held=True, bound=True),
+    # A late report of a state moves the end of holding, which hours show although no minute changes.
+    Derivation(
+        aggregated.HOURS, (aggregated.MINUTES, contextualized.MEASUREMENTS), carried=True, held=True, bound=True
+    ),
     Derivation(aggregated.DAYS, (aggregated.HOURS,)),
     Derivation(aggregated.STATE_DURATIONS, (contextualized.STATES,)),
 )
@@ -127,9 +130,7 @@ class PlantFacts:
 
     def wanted_days(self) -> list[date]:
         """Days that should be computed: with data, or silent between days with data within the horizon."""
-        if not self.inputs:
-            return []
-        last = max(self.inputs)
+        last = max(self.inputs, default=date.min)
         days = {
             day + timedelta(days=ahead)
             for day in self.inputs
@@ -142,16 +143,18 @@ class PlantFacts:
     def fingerprint(self, table: Table, day: date) -> str:
         """Fingerprint of what a partition should be made of, given the current records of its inputs."""
         derivation = derivation_of(table)
-        parts: dict[str, str | list[str] | dict[str, str | None] | None] = {
+        parts: dict[str, str | int | list[str] | dict[str, str | None] | None] = {
             "code": derivation.code_version,
             "inputs": {t.qualified_name: self.content(t, day) for t in derivation.inputs},
         }
         if derivation.captured:
             rows = self.inputs.get(day, [])
-            parts["captures"] = [f"{r.capture_key}/{r.source}/{r.content_hash}" for r in rows]
+            parts["captures"] = [f"{r.capture_key}/{r.source}/{r.content_hash}/{r.capture_last_ts}" for r in rows]
         if derivation.carried:
             former = self.day_carried_from(day)
             parts["carried"] = None if former is None else self.content(cleaned.LAST_VALUES, former)
+        if table == cleaned.LAST_VALUES:
+            parts["carry_days"] = self.carry_days
         if derivation.held:
             parts["heard_again"] = self.heard_again(day)
         if derivation.bound:

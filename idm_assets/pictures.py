@@ -38,10 +38,13 @@ _CHARTS: Final[Mapping[str, tuple[str, str]]] = {
         ),
     ),
     aggregated.STATE_DURATIONS.qualified_name: (
-        "Hours per state, without UNAVAILABLE",
+        "Hours per equipment element and state, of the attribute that changes most",
         (
-            "SELECT state, sum(duration_s) / 3600 FROM ({rows}) WHERE state <> 'UNAVAILABLE' GROUP BY 1"
-            " ORDER BY 2 DESC LIMIT 12"
+            "WITH named AS (SELECT * FROM ({rows}) JOIN ({points}) USING (point_id)), liveliest AS ("
+            "SELECT attribute FROM named GROUP BY attribute HAVING count(DISTINCT state) <= 10"
+            " ORDER BY sum(occurrences) DESC, attribute LIMIT 1)"
+            " SELECT split_part(equipment_path, '/', -1) || ' ' || state, sum(duration_s) / 3600 FROM named"
+            " SEMI JOIN liveliest USING (attribute) GROUP BY 1 ORDER BY 1 LIMIT 12"
         ),
     ),
 }

@@ -27,11 +27,9 @@ def literal(value: Literal) -> str:
             return "NULL"
         case bool():
             return "TRUE" if value else "FALSE"
-        case int():
-            return repr(value)
-        case float():
-            # Quoted, because inf and nan would be read as column names, and -0.5 after a minus as a comment.
-            return f"'{value!r}'::DOUBLE"
+        case int() | float():
+            # A float is quoted, because inf and nan would be read as column names.
+            return repr(value) if isinstance(value, int) else f"'{value!r}'::DOUBLE"
         case datetime():
             if value.tzinfo is None:
                 raise ValueError(f"naive datetime {value!r} has no place in a query")

@@ -76,7 +76,12 @@ measurements_1min = _aggregate(
     minutes_of_day,
     "Figures per minute from measurements.",
 )
-measurements_1h = _aggregate(tables.HOURS, (tables.MINUTES, *_HELD), hours_of_day, "Figures per hour from minutes.")
+measurements_1h = _aggregate(
+    tables.HOURS,
+    (tables.MINUTES, contextualized.MEASUREMENTS, *_HELD),
+    hours_of_day,
+    "Figures per hour from minutes.",
+)
 measurements_1d = _aggregate(tables.DAYS, (tables.HOURS,), days_of_day, "Figures per day from hours.")
 state_durations_1d = _aggregate(
     tables.STATE_DURATIONS, (contextualized.STATES,), state_durations_of_day, "Time per state from intervals."
