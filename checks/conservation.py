@@ -74,7 +74,7 @@ def _cleaned(s: Sources) -> str:
     wanted = sorted({(row.capture_key, row.day) for row in inputs})
     pairs = ", ".join(f"({key}, {literal(day)})" for key, day in wanted) or "(NULL, NULL)"
     distinct = (
-        f"SELECT DISTINCT plant, ts::DATE AS day, signal_id, ts, value, text, status, detail"
+        f"SELECT DISTINCT plant, ts::DATE AS day, signal_id, ts, hash(value, text, status, detail)"
         f" FROM ({s.lake.relation(capture.OBSERVATIONS, arrivals)}) o"
         f" SEMI JOIN (VALUES {pairs}) AS w(capture_key, day) ON o.capture_key = w.capture_key AND o.ts::DATE = w.day"
     )

@@ -1,11 +1,10 @@
 """Filing captures: decode landed files and put their rows into one arrival partition, each line accounted for.
 
 A capture is filed once. What is new is appended; what has to be decoded anew (another decoder version, a run
-that died half-way) replaces its former rows in the same commit. Clean files are decoded together by the
-vectorised reader. A file that fails there, or whose lines do not add up, goes through the exact path alone.
+that died half-way) replaces its former rows in the same commit.
 
-Belongs here: the way from landed files to the tables of the capture layer. Does not belong here: which files
-are taken (`intake`), what a format means (`decoders`), Dagster.
+Belongs here: the way from landed files to the tables of the capture layer and the ledger. Does not belong here:
+which files are taken (`intake`), how they are decoded (`batch_decoding`), Dagster.
 """
 
 from __future__ import annotations
@@ -17,66 +16,26 @@ from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from idm_assets.capture import tables
-from idm_assets.capture.decoders import Decoding, PreparedFile
-from idm_assets.capture.intake import ClaimedFile, capture_key
-from idm_assets.capture.reasons import explained
+from idm_assets.capture.batch_decoding import Balance, BatchDecoding
+from idm_assets.capture.deliveries import Delivery, deliver, first_arrived
+from idm_assets.capture.intake import ClaimedFile
 from idm_assets.capture.sources import SourceEntry
-from idm_assets.capture.survey import CaptureMoved, Limits, Surveyed, UnreadableCapture, check_unmoved, survey
+from idm_assets.capture.survey import CaptureMoved, Limits
 from idm_assets.contracts import Partition, Table, columns_of
-from idm_assets.sql import content_hash, identifier, literal, signal_id
+from idm_assets.sql import content_hash, identifier, literal
 from resources.lake import Lake, PartitionChangedError, StagedFile, discard
 from resources.ledger import CaptureDay, CaptureRecord, KnownCapture, Ledger
 
 BATCH_FILES: Final = 500
 BATCH_BYTES: Final = 4 << 30
 COMPACT_FROM_FILES: Final = 32
-DICTIONARY_SAMPLE: Final = 200_000
-CLOCK_TOLERANCE: Final = timedelta(days=1)
-PAYLOAD_CHARACTERS: Final = 65_536
-
-OUT_OF_BOUNDS: Final = "timestamp_out_of_bounds"
-UNBALANCED: Final = "decoder_unbalanced"
-DECODER_FAILED: Final = "decoder_failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """A landed file whose bytes are known.
-
-    Attributes:
-        claimed: the file and its declaration.
-        key: capture key.
-        sha256: SHA-256 of the bytes as delivered.
-        size: size as delivered, in bytes.
-        arrived_at: when it was first seen complete.
-        surveyed: the survey, unless the file cannot be read as a whole.
-        refusal: why it cannot be read as a whole: reason code and detail.
-    """
-
-    claimed: ClaimedFile
-    key: int
-    sha256: str
-    size: int
-    arrived_at: datetime
-    surveyed: Surveyed | None = None
-    refusal: tuple[str, str] | None = None
-
-    @property
-    def path(self) -> str:
-        """Path below the plant's landing folder."""
-        return self.claimed.file.path
-
-    @property
-    def entry(self) -> SourceEntry:
-        """The declaration that reads it."""
-        return self.claimed.claim.entry
 
 
 @dataclass
@@ -103,7 +62,7 @@ class FilingCabinet:
     """Files captures into one arrival partition.
 
     Attributes:
-        con: connection; its temporary tables ``batch`` and ``known_tags`` are replaced.
+        con: connection; its tables ``batch`` and ``known_tags`` are replaced.
         lake: where rows go.
         ledger: where captures are recorded.
         landing: the plant's landing folder.
@@ -138,7 +97,7 @@ class FilingCabinet:
                 with _work_folder(self.work) as folder:
                     deliveries = self._surveyed(batch, arrived_at, folder, filed, again=again)
                     if deliveries:
-                        self._file_batch(entry, deliveries, filed)
+                        self._file_batch(entry, deliveries, folder, filed)
         return filed
 
     def _surveyed(
@@ -148,7 +107,7 @@ class FilingCabinet:
         found: dict[int, Delivery] = {}
         for file in batch:
             try:
-                delivery = _deliver(file, self.landing / file.file.path, folder, arrived_at, self.limits)
+                delivery = deliver(file, self.landing / file.file.path, folder, arrived_at, self.limits)
             except (CaptureMoved, OSError) as error:
                 filed.left[file.file.path] = str(error)
                 continue
@@ -164,7 +123,7 @@ class FilingCabinet:
                 self._repeat(delivery)
                 filed.repeats.append(delivery.path)
             elif former is not None:
-                kept.append(_arrived(delivery, former.arrived_at))
+                kept.append(first_arrived(delivery, former.arrived_at))
             else:
                 kept.append(delivery)
         return kept
@@ -178,27 +137,27 @@ class FilingCabinet:
         file = delivery.claimed.file
         self.ledger.record_repeat(file.plant, file.path, file.size, file.mtime_ns, delivery.key)
 
-    def _file_batch(self, entry: SourceEntry, deliveries: Sequence[Delivery], filed: Filed) -> None:
+    def _file_batch(self, entry: SourceEntry, deliveries: Sequence[Delivery], folder: Path, filed: Filed) -> None:
         """Decode, commit and record one batch: data first, ledger after."""
         readable = [d for d in deliveries if d.surveyed is not None]
-        unpacked = _Decoded(self, entry, readable).decode()
-        filed.left |= unpacked.moved
-        rejected_whole = [d for d in deliveries if d.refusal is not None]
-        rows = [_whole_file_row(d) for d in rejected_whole] + unpacked.capture_rows()
-        if not rows:
+        decoded = BatchDecoding(self.con, self.lake, self.partition, entry, readable, self.first_day)
+        outcomes = decoded.decode(folder).outcomes() if readable else []
+        filed.left |= decoded.moved
+        outcomes += [
+            (d, Balance(refusal=d.refusal), f"{entry.format}/refused") for d in deliveries if d.refusal is not None
+        ]
+        if not outcomes:
             return
-        self._commit(unpacked, rows, _refusal_rows(rejected_whole) + unpacked.refusals())
-        by_key = {d.key: d for d in deliveries}
-        days = self._days(unpacked.staged)
-        self.ledger.record_captures([_record(by_key[int(str(row["capture_key"]))], row, days) for row in rows])
-        filed.captures += rows
-
-    def _commit(self, decoded: _Decoded, rows: list[dict[str, object]], whole: list[dict[str, object]]) -> None:
-        keys = [int(str(row["capture_key"])) for row in rows]
-        self._merge(tables.OBSERVATIONS, decoded.staged, keys)
-        self._merge(tables.QUARANTINE, [*decoded.rejected, *self._stage_rows(tables.QUARANTINE, whole)], keys)
-        self._merge_tags(decoded.staged)
-        self._merge(tables.CAPTURES, self._stage_rows(tables.CAPTURES, rows), keys)
+        rows = {d.key: _capture_row(d, balance, decoder) for d, balance, decoder in outcomes}
+        refusals = [_refusal_row(d, balance.refusal) for d, balance, _ in outcomes if balance.refusal is not None]
+        rejected = [*decoded.rejected, *self._stage_rows(tables.QUARANTINE, refusals)]
+        self._merge(tables.OBSERVATIONS, decoded.observations, list(rows))
+        self._merge(tables.QUARANTINE, rejected, list(rows))
+        self._merge_tags(decoded.observations)
+        self._merge(tables.CAPTURES, self._stage_rows(tables.CAPTURES, list(rows.values())), list(rows))
+        days = self._days(decoded.observations)
+        self.ledger.record_captures([_record(d, rows[d.key], days) for d, _, _ in outcomes])
+        filed.captures += rows.values()
 
     def _stage_rows(self, table: Table, rows: list[dict[str, object]]) -> list[StagedFile]:
         if not rows:
@@ -278,277 +237,6 @@ class FilingCabinet:
         return days
 
 
-@dataclass
-class _FileBalance:
-    """What became of one file's lines."""
-
-    decoded_lines: int = 0
-    observations: int = 0
-    truncated: int = 0
-    first_ts: datetime | None = None
-    last_ts: datetime | None = None
-    rejected: int = 0
-    skipped: dict[str, int] = field(default_factory=dict[str, int])
-    refusal: tuple[str, str] | None = None
-    route: str = "fast"
-
-    @property
-    def lines(self) -> int:
-        return self.decoded_lines + self.rejected + sum(self.skipped.values())
-
-
-@dataclass(frozen=True, slots=True)
-class _Attempt:
-    """What one decoding of some files gave."""
-
-    observations: StagedFile
-    balances: dict[int, _FileBalance]
-    rejected: StagedFile | None = None
-
-    def files(self) -> list[StagedFile]:
-        return [self.observations] if self.rejected is None else [self.observations, self.rejected]
-
-
-class _Decoded:
-    """The files of one batch on their way through a decoder."""
-
-    def __init__(self, cabinet: FilingCabinet, entry: SourceEntry, deliveries: Sequence[Delivery]) -> None:
-        self._cabinet = cabinet
-        self._con = cabinet.con
-        self._entry = entry
-        self._decoder = entry.decoder()
-        self._deliveries = dict(enumerate(deliveries))
-        self._balances = {number: _FileBalance() for number in self._deliveries}
-        self.staged: list[StagedFile] = []
-        self.rejected: list[StagedFile] = []
-        self.moved: dict[str, str] = {}
-
-    def decode(self) -> _Decoded:
-        """Stage the observations of all files; what cannot be decoded ends in `rejected` or in a refusal."""
-        if not self._deliveries:
-            return self
-        self._load_known_tags()
-        plain = [number for number, d in self._deliveries.items() if d.surveyed is not None and d.surveyed.plain]
-        pending = [number for number in self._deliveries if number not in plain]
-        if plain and not self._fast(plain):
-            pending += plain
-        for number in sorted(pending):
-            self._exact(number)
-        self._check_in_place()
-        return self
-
-    def capture_rows(self) -> list[dict[str, object]]:
-        """Rows of `capture.captures` for the files of the batch."""
-        return [
-            _capture_row(d, self._balances[number], f"{self._decoder.name}/{self._balances[number].route}")
-            for number, d in self._deliveries.items()
-        ]
-
-    def refusals(self) -> list[dict[str, object]]:
-        """Quarantine rows for the files that no path could decode."""
-        refused = [(d, self._balances[n].refusal) for n, d in self._deliveries.items()]
-        return [_refusal_row(d, refusal) for d, refusal in refused if refusal is not None]
-
-    def _prepared(self, number: int) -> PreparedFile:
-        delivery = self._deliveries[number]
-        assert delivery.surveyed is not None, "only readable deliveries are decoded"
-        surveyed = delivery.surveyed
-        source = delivery.claimed.claim.source
-        return PreparedFile(number, surveyed.text, source, surveyed.lines, surveyed.plain)
-
-    def _load_known_tags(self) -> None:
-        """Names that are known, so that only new ones cost a hash per row."""
-        cabinet = self._cabinet
-        known = cabinet.lake.relation(tables.TAGS)
-        self._con.execute(
-            f"CREATE OR REPLACE TEMP TABLE known_tags AS SELECT DISTINCT signal_id, source, tag FROM ({known})"
-            f" WHERE plant = {literal(cabinet.partition.plant)}"
-        ).fetchall()
-
-    def _learn_tags(self, observations: str, limit: int | None = None) -> None:
-        bounded = f"SELECT source, tag FROM ({observations})" + (f" LIMIT {limit}" if limit else "")
-        plant = literal(self._cabinet.partition.plant)
-        self._con.execute(
-            f"INSERT INTO known_tags SELECT {signal_id(plant, 'source', 'tag')}, source, tag FROM"
-            f" (SELECT DISTINCT source, tag FROM ({bounded})) d ANTI JOIN known_tags k USING (source, tag)"
-        ).fetchall()
-
-    def _fast(self, numbers: Sequence[int]) -> bool:
-        """Decode clean files together; False, with nothing kept, when the reader or the balance objects."""
-        files = [self._prepared(number) for number in numbers]
-        try:
-            attempt = self._run(self._decoder.fast(self._con, files), numbers)
-        except duckdb.Error:
-            return False
-        if any(attempt.balances[number].lines != file.lines for number, file in zip(numbers, files, strict=True)):
-            discard(attempt.files())
-            return False
-        self._keep(attempt)
-        return True
-
-    def _exact(self, number: int) -> None:
-        """Decode one file line by line in meaning; if even that fails, the file is refused as a whole."""
-        file = self._prepared(number)
-        try:
-            attempt = self._run(self._decoder.exact(self._con, file), [number])
-        except duckdb.Error as error:
-            self._refuse(number, DECODER_FAILED, f"the {self._decoder.name} decoder stopped: {error}")
-            return
-        balance = attempt.balances[number]
-        if balance.lines != file.lines:
-            discard(attempt.files())
-            self._refuse(
-                number,
-                UNBALANCED,
-                f"{file.lines} lines were read, but {balance.decoded_lines} decoded, {balance.rejected} rejected"
-                f" and {sum(balance.skipped.values())} skipped",
-            )
-            return
-        balance.route = "exact"
-        self._keep(attempt)
-
-    def _refuse(self, number: int, reason: str, detail: str) -> None:
-        self._balances[number] = _FileBalance(refusal=(reason, detail), route="refused")
-
-    def _keep(self, attempt: _Attempt) -> None:
-        self._balances.update(attempt.balances)
-        for file in attempt.files():
-            if not file.rows:
-                discard([file])
-        self.staged += [attempt.observations] if attempt.observations.rows else []
-        self.rejected += [attempt.rejected] if attempt.rejected is not None and attempt.rejected.rows else []
-
-    def _run(self, decoding: Decoding, numbers: Sequence[int]) -> _Attempt:
-        """Stage what some files decode to; rejected lines are looked for only where lines are missing."""
-        cabinet = self._cabinet
-        self._make_batch_table(numbers)
-        self._learn_tags(decoding.observations, DICTIONARY_SAMPLE)
-        plant = literal(cabinet.partition.plant)
-        within = f"d.ts >= {literal(datetime.combine(cabinet.first_day, time(), UTC))} AND d.ts < b.ts_before"
-        joined = (
-            f"SELECT b.capture_key, d.line, d.part, coalesce(k.signal_id, {signal_id(plant, 'd.source', 'd.tag')})"
-            f" AS signal_id, d.ts, d.ts_truncated, d.value, d.text, d.status, d.detail"
-            f" FROM ({decoding.observations}) d JOIN batch b ON d.file = b.number"
-            f" LEFT JOIN known_tags k ON d.source = k.source AND d.tag = k.tag WHERE {within}"
-        )
-        staged = cabinet.lake.stage(self._con, tables.OBSERVATIONS, joined, cabinet.partition)
-        try:
-            self._learn_new_tags(staged, decoding)
-            balances = self._count(staged, decoding, numbers)
-            if all(balance.lines == self._prepared(number).lines for number, balance in balances.items()):
-                return _Attempt(staged, balances)
-            return _Attempt(staged, balances, self._stage_rejected(decoding, within, balances))
-        except BaseException:
-            discard([staged])
-            raise
-
-    def _stage_rejected(self, decoding: Decoding, within: str, balances: Mapping[int, _FileBalance]) -> StagedFile:
-        """Stage the rejected lines and those with a time that cannot be, and count them per file."""
-        outside = (
-            f"SELECT d.file, d.line, json_object('source', d.source, 'tag', d.tag, 'ts', d.ts::VARCHAR,"
-            f" 'value', d.value, 'text', d.text)::VARCHAR AS payload, {literal(OUT_OF_BOUNDS)} AS reason,"
-            f" 'accepted from {self._cabinet.first_day} to one day after arrival' AS detail"
-            f" FROM ({decoding.observations}) d JOIN batch b ON d.file = b.number WHERE d.part = 1 AND NOT ({within})"
-        )
-        query = (
-            f"SELECT b.capture_key, b.path, r.line, left(r.payload, {PAYLOAD_CHARACTERS}) AS payload, r.reason,"
-            f" {explained('r.reason', 'r.detail')} AS detail FROM (SELECT * FROM ({decoding.rejected}) UNION ALL {outside}) r"
-            f" JOIN batch b ON r.file = b.number"
-        )
-        staged = self._cabinet.lake.stage(self._con, tables.QUARANTINE, query, self._cabinet.partition)
-        counted = self._con.sql(
-            f"SELECT b.number, count(*) FROM read_parquet({literal(str(staged.path))}) JOIN batch b USING (capture_key)"
-            f" GROUP BY b.number"
-        ).fetchall()
-        for number, lines in counted:
-            balances[number].rejected = lines
-        return staged
-
-    def _make_batch_table(self, numbers: Sequence[int]) -> None:
-        rows = ", ".join(
-            f"({n}, {self._deliveries[n].key}, {literal(self._deliveries[n].path)},"
-            f" {literal(self._deliveries[n].arrived_at + CLOCK_TOLERANCE)})"
-            for n in numbers
-        )
-        self._con.execute(
-            f"CREATE OR REPLACE TEMP TABLE batch AS SELECT * FROM (VALUES {rows})"
-            " AS v(number, capture_key, path, ts_before)"
-        ).fetchall()
-
-    def _learn_new_tags(self, staged: StagedFile, decoding: Decoding) -> None:
-        unnamed = self._con.sql(
-            f"SELECT count(*) FROM (SELECT DISTINCT signal_id FROM read_parquet({literal(str(staged.path))})) s"
-            f" ANTI JOIN known_tags k USING (signal_id)"
-        ).fetchall()[0][0]
-        if unnamed:
-            self._learn_tags(decoding.observations)
-
-    def _count(self, staged: StagedFile, decoding: Decoding, numbers: Sequence[int]) -> dict[int, _FileBalance]:
-        balances = {number: _FileBalance() for number in numbers}
-        counted = self._con.sql(
-            f"SELECT b.number, count(*) FILTER (part = 1), count(*), count(*) FILTER (ts_truncated), min(ts), max(ts)"
-            f" FROM read_parquet({literal(str(staged.path))}) o JOIN batch b USING (capture_key) GROUP BY b.number"
-        ).fetchall()
-        for number, lines, observations, truncated, first, last in counted:
-            balance = balances[number]
-            balance.decoded_lines, balance.observations, balance.truncated = lines, observations, truncated
-            balance.first_ts, balance.last_ts = first.astimezone(UTC), last.astimezone(UTC)
-        for number, reason, lines in self._con.sql(decoding.skipped).fetchall():
-            if lines:
-                balances[number].skipped[reason] = balances[number].skipped.get(reason, 0) + lines
-        return balances
-
-    def _check_in_place(self) -> None:
-        """Drop the batch's files that changed while they were read in place; they are taken when they settle."""
-        for number, delivery in list(self._deliveries.items()):
-            assert delivery.surveyed is not None, "only readable deliveries are decoded"
-            try:
-                check_unmoved(delivery.surveyed)
-            except CaptureMoved as error:
-                self.moved[delivery.path] = str(error)
-                del self._deliveries[number]
-        if self.moved:
-            self._drop_moved()
-
-    def _drop_moved(self) -> None:
-        keys = {delivery.key for delivery in self._deliveries.values()}
-        among = f"capture_key IN ({', '.join(map(str, keys)) or 'NULL'})"
-        self.staged = [self._filtered(tables.OBSERVATIONS, file, among) for file in self.staged]
-        self.rejected = [self._filtered(tables.QUARANTINE, file, among) for file in self.rejected]
-
-    def _filtered(self, table: Table, file: StagedFile, condition: str) -> StagedFile:
-        query = f"SELECT * FROM read_parquet({literal(str(file.path))}) WHERE {condition}"
-        kept = self._cabinet.lake.stage(self._con, table, query, self._cabinet.partition)
-        discard([file])
-        return kept
-
-
-def _deliver(claimed: ClaimedFile, path: Path, folder: Path, arrived_at: datetime, limits: Limits) -> Delivery:
-    plant = claimed.file.plant
-    try:
-        surveyed = survey(path, folder, limits)
-    except UnreadableCapture as error:
-        if error.sha256 is None:
-            raise OSError(f"{path}: {error.detail}") from error
-        key = capture_key(plant, claimed.claim, error.sha256)
-        size = error.size_bytes or 0
-        return Delivery(claimed, key, error.sha256, size, arrived_at, None, (error.reason, error.detail))
-    key = capture_key(plant, claimed.claim, surveyed.sha256)
-    return Delivery(claimed, key, surveyed.sha256, surveyed.size_bytes, arrived_at, surveyed)
-
-
-def _arrived(delivery: Delivery, arrived_at: datetime) -> Delivery:
-    return Delivery(
-        delivery.claimed,
-        delivery.key,
-        delivery.sha256,
-        delivery.size,
-        arrived_at,
-        delivery.surveyed,
-        delivery.refusal,
-    )
-
-
 def _by_entry(claimed: Iterable[ClaimedFile]) -> Iterator[tuple[SourceEntry, list[ClaimedFile]]]:
     groups: dict[str, list[ClaimedFile]] = defaultdict(list)
     for file in claimed:
@@ -580,7 +268,7 @@ def _work_folder(work: Path) -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _capture_row(delivery: Delivery, balance: _FileBalance, decoder: str) -> dict[str, object]:
+def _capture_row(delivery: Delivery, balance: Balance, decoder: str) -> dict[str, object]:
     return {
         "capture_key": delivery.key, "source_entry": delivery.entry.name,
         "source": delivery.claimed.claim.source, "path": delivery.path, "content_hash": delivery.sha256,
@@ -592,15 +280,6 @@ def _capture_row(delivery: Delivery, balance: _FileBalance, decoder: str) -> dic
         "truncated_timestamps": balance.truncated, "first_ts": balance.first_ts, "last_ts": balance.last_ts,
         "decoder": decoder,
     }  # fmt: skip
-
-
-def _whole_file_row(delivery: Delivery) -> dict[str, object]:
-    balance = _FileBalance(refusal=delivery.refusal)
-    return _capture_row(delivery, balance, f"{delivery.entry.format}/refused")
-
-
-def _refusal_rows(deliveries: Iterable[Delivery]) -> list[dict[str, object]]:
-    return [_refusal_row(d, d.refusal) for d in deliveries if d.refusal is not None]
 
 
 def _refusal_row(delivery: Delivery, refusal: tuple[str, str]) -> dict[str, object]:

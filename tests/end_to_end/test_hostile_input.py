@@ -127,7 +127,7 @@ def test_a_file_that_vanishes_is_left_for_later(plant: Plant, monkeypatch: pytes
             path.unlink(missing_ok=True)
         return real(path, workdir, limits)
 
-    monkeypatch.setattr("idm_assets.capture.filing.survey", vanishing)
+    monkeypatch.setattr("idm_assets.capture.deliveries.survey", vanishing)
     report = plant.ingest()
     assert report.failures == []
     assert plant.ask("SELECT path FROM capture.captures") == [(name(1),)]

@@ -9,7 +9,7 @@ Belongs here: the interface, the registry. Does not belong here: a format (a mod
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,11 +47,23 @@ class Decoding:
         rejected: query with columns ``file INTEGER, line BIGINT, payload VARCHAR, reason VARCHAR,
             detail VARCHAR``, one row per rejected line.
         skipped: query with columns ``file INTEGER, reason VARCHAR, lines BIGINT``.
+        lines: query for the lines that these are about, with ``file`` and ``line`` among its columns.
+        meaning: makes the decoding of a query with the columns of ``lines``.
     """
 
     observations: str
     rejected: str
     skipped: str
+    lines: str
+    meaning: Callable[[str], Decoding]
+
+    def without(self, decoded: str) -> Decoding:
+        """The decoding of all lines but some.
+
+        Args:
+            decoded: query with the ``file`` and ``line`` of lines to leave out.
+        """
+        return self.meaning(f"SELECT l.* FROM ({self.lines}) l ANTI JOIN ({decoded}) d USING (file, line)")
 
 
 class Decoder(Protocol):

@@ -155,6 +155,8 @@ def _decoding(lines: str, options: JsonLinesOptions) -> Decoding:
             WHERE problem IS NULL AND {is_blank("content")}
             GROUP BY file
         """,
+        lines=lines,
+        meaning=lambda others: _decoding(others, options),
     )
 
 

@@ -292,7 +292,7 @@ def _decoding(lines: str) -> Decoding:
         FROM ({judged})
         WHERE reason IS NOT NULL
     """
-    return Decoding(observations=_observations(judged), rejected=rejected, skipped=skipped)
+    return Decoding(_observations(judged), rejected, skipped, lines, _decoding)
 
 
 # Lengths in bytes keep letters out that merely fold to ASCII ones, such as the dotted capital I.
