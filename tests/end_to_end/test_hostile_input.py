@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from idm_assets.capture import survey
+from idm_assets.cleaned import assets as cleaned
+from idm_assets.configuration import ConfigurationError
 from tests.end_to_end.plant import Plant
 
 GOOD = b"2016-11-16T10:00:00.000000Z|Xabs|1.5\n2016-11-16T10:00:01.000000Z|execution|ACTIVE\n"
@@ -134,14 +136,12 @@ def test_a_file_that_vanishes_is_left_for_later(plant: Plant, monkeypatch: pytes
 
 
 def test_one_bad_day_stops_only_itself(plant: Plant, monkeypatch: pytest.MonkeyPatch) -> None:
-    from idm_assets.cleaned import assets as cleaned
-
     for day in range(2, 8):
         plant.land(name(day), GOOD.replace(b"2016-11-16", f"2016-11-{day:02d}".encode()))
     real = cleaned.clean
 
     def failing(con: object, arrived: str, ranks: str, bindings: str) -> object:
-        if "2016-11-05 00:00" in arrived.split("ts <")[0]:
+        if "2016-11-05 00:00" in arrived.split("ts <", 1)[0]:
             raise RuntimeError("this day is cursed")
         return real(con, arrived, ranks, bindings)  # pyright: ignore[reportArgumentType]
 
@@ -157,8 +157,6 @@ def test_one_bad_day_stops_only_itself(plant: Plant, monkeypatch: pytest.MonkeyP
 
 
 def test_wrong_configuration_names_file_and_line(plant: Plant) -> None:
-    from idm_assets.configuration import ConfigurationError
-
     sources = plant.config / "sources" / "nist.yaml"
     sources.write_text(sources.read_text().replace("lateness_days", "lateness_dys"))
     with pytest.raises(ConfigurationError, match=r"nist\.yaml:\d+: .*lateness_dys"):
