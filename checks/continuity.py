@@ -1,7 +1,8 @@
 """Continuity: days on which a source was expected to say something and did not.
 
-A source is expected on every day between the first and the last day it was heard, unless its declaration says
-that it is irregular. A missing day is a warning: the machine may have been off, or its file may be lost.
+A source is expected on every day from the first it was heard to the last on which anything of its plant was heard,
+unless its declaration says that it is irregular. A missing day is a warning: the machine may have been off, or its
+file may be lost.
 """
 
 from __future__ import annotations
@@ -30,12 +31,16 @@ def check_continuity(
     for row in inputs:
         if row.source not in irregular.get(row.plant, frozenset()):
             heard[row.plant, row.source].add(row.day)
+    last: dict[str, date] = {}
+    for (plant, _), days in heard.items():
+        last[plant] = max(last.get(plant, date.min), *days)
+    settled = today - timedelta(days=lateness)
     rows: list[tuple[str, str, int, str]] = []
     for (plant, source), days in sorted(heard.items()):
-        missing = _missing(days, today - timedelta(days=lateness))
+        missing = _missing(days, min(last[plant], settled))
         if missing:
             rows.append((plant, source, len(missing), _ranges(missing)))
-    expected = sum((max(days) - min(days)).days + 1 for days in heard.values())
+    expected = sum((last[plant] - min(days)).days + 1 for (plant, _), days in heard.items())
     total = sum(row[2] for row in rows)
     return Finding(
         passed=not rows,
@@ -47,8 +52,8 @@ def check_continuity(
 
 
 def _missing(days: set[date], until: date) -> list[date]:
-    first, last = min(days), min(max(days), until)
-    span = (first + timedelta(days=ahead) for ahead in range((last - first).days + 1))
+    first = min(days)
+    span = (first + timedelta(days=ahead) for ahead in range((until - first).days + 1))
     return [day for day in span if day not in days]
 
 

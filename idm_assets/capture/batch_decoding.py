@@ -105,7 +105,9 @@ class BatchDecoding:
         self._decoder = entry.decoder()
         self._deliveries = dict(enumerate(deliveries))
         self._balances = {number: Balance() for number in self._deliveries}
-        self._within = f"d.ts >= {literal(datetime.combine(first_day, time(), UTC))} AND d.ts < b.ts_before"
+        # A bound that is a column stays out of the decoder's query; a constant would be pushed into it, and the
+        # timestamp computed twice.
+        self._within = "d.ts >= b.ts_from AND d.ts < b.ts_before"
         self._first_day = first_day
         self.observations: list[StagedFile] = []
         self.rejected: list[StagedFile] = []
@@ -258,12 +260,14 @@ class BatchDecoding:
     # Staging and accounting
 
     def _make_batch_table(self) -> None:
+        start = literal(datetime.combine(self._first_day, time(), UTC))
         rows = ", ".join(
-            f"({n}, {d.key}, {literal(d.path)}, {literal(d.arrived_at + CLOCK_TOLERANCE)})"
+            f"({n}, {d.key}, {literal(d.path)}, {start}, {literal(d.arrived_at + CLOCK_TOLERANCE)})"
             for n, d in self._deliveries.items()
         )
         self._con.execute(
-            f"CREATE OR REPLACE TABLE batch AS SELECT * FROM (VALUES {rows}) AS v(number, capture_key, path, ts_before)"
+            f"CREATE OR REPLACE TABLE batch AS SELECT * FROM (VALUES {rows})"
+            " AS v(number, capture_key, path, ts_from, ts_before)"
         ).fetchall()
 
     def _stage(self, con: duckdb.DuckDBPyConnection, observations: str) -> StagedFile:
@@ -307,10 +311,13 @@ class BatchDecoding:
 
     def _stage_rejected(self, decoded: StagedFile, decoding: Decoding, balances: Mapping[int, Balance]) -> StagedFile:
         """Stage the rejected lines and those with a time that cannot be, and count them per file."""
-        missing = decoding.without(
+        lines = decoding.lines_without(
             f"SELECT b.number AS file, o.line FROM read_parquet({literal(str(decoded.path))}) o"
-            f" JOIN batch b USING (capture_key)"
+            f" JOIN batch b USING (capture_key)",
+            max(self._prepared(number).lines for number in balances),
         )
+        self._con.execute(f"CREATE OR REPLACE TEMP TABLE missing_lines AS {lines}").fetchall()
+        missing = decoding.meaning("SELECT * FROM missing_lines")
         outside = (
             f"SELECT d.file, d.line, json_object('source', d.source, 'tag', d.tag, 'ts', d.ts::VARCHAR,"
             f" 'value', d.value, 'text', d.text)::VARCHAR AS payload, {literal(OUT_OF_BOUNDS)} AS reason,"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from idm_assets.capture.decoders import Decoder, decoder_for
 from idm_assets.configuration import ConfigurationError, load_folder
@@ -80,11 +80,14 @@ class SourceEntry(BaseModel):
             self.decoder()
         except KeyError as error:
             raise ValueError(str(error.args[0])) from error
+        except ValidationError as error:
+            wrong = [f"options.{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_url=False)]
+            raise ValueError("; ".join(wrong)) from error
         return self
 
     def decoder(self) -> Decoder:
         """The decoder of the entry's format, set up with its options."""
-        return decoder_for(self.format, self.options)
+        return decoder_for(self.format, self.options, self.timezone)
 
     def zone(self) -> ZoneInfo:
         """The zone of timestamps that carry none."""

@@ -21,9 +21,9 @@ from idm_assets.capture.decoders.json_lines import (
     JsonLines,
     JsonLinesOptions,
 )
-from idm_assets.capture.decoders.shdr import BLANK, TIMESTAMP_UNREADABLE
 from idm_assets.capture.framing import INVALID_UTF8, LINE_TOO_LONG, NUL_BYTE
 from idm_assets.capture.survey import Limits, UnreadableCapture, survey
+from idm_assets.capture.text_values import BLANK, TIMESTAMP_UNREADABLE
 from idm_assets.status import BAD_NO_DATA, BAD_OUT_OF_RANGE, GOOD
 
 TS = "2024-05-01T00:00:00.5Z"

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from idm_assets.capture import framing
 from idm_assets.capture.decoders import Decoding, PreparedFile, decoder_for
 from idm_assets.capture.decoders.shdr import (
-    BLANK,
     BLOCK_TOO_LARGE,
     BLOCK_UNREADABLE,
     CONTINUATION,
@@ -22,16 +21,13 @@ from idm_assets.capture.decoders.shdr import (
     FIELD_COUNT,
     ITEM_MISSING,
     PROTOCOL_COMMAND,
-    TIMESTAMP_UNREADABLE,
     UNTERMINATED_BLOCK,
     Shdr,
-    is_truncated,
     join_blocks,
-    number,
-    utc_timestamp,
 )
 from idm_assets.capture.framing import INVALID_UTF8, LINE_TOO_LONG, NUL_BYTE, LineBatch
 from idm_assets.capture.survey import Limits, UnreadableCapture, survey
+from idm_assets.capture.text_values import BLANK, TIMESTAMP_UNREADABLE, is_truncated, number, timestamp
 from idm_assets.status import BAD_NO_DATA, GOOD
 
 TS = "2016-11-16T10:11:32.5Z"
@@ -262,7 +258,7 @@ def test_a_message_has_a_native_code(decode):
 )
 def test_timestamps(con, stamp, ts, truncated):
     found = con.execute(
-        f"SELECT epoch_us({utc_timestamp('t')}), {is_truncated('t')} FROM (SELECT ?::VARCHAR AS t)", [stamp]
+        f"SELECT epoch_us({timestamp('t', 'UTC')}), {is_truncated('t')} FROM (SELECT ?::VARCHAR AS t)", [stamp]
     ).fetchall()
     assert found == [((ts - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1), truncated)]
 
@@ -532,7 +528,7 @@ def test_timestamps_are_truncated_never_rounded(con, when, digits, zone):
         suffix = f"{'-' if zone < 0 else '+'}{abs(zone) // 60:02}:{abs(zone) % 60:02}"
     stamp = when.strftime("%Y").rjust(4, "0") + when.strftime("-%m-%dT%H:%M:%S") + (f".{fraction}" if digits else "")
     found = con.execute(
-        f"SELECT epoch_us({utc_timestamp('t')}), {is_truncated('t')} FROM (SELECT ?::VARCHAR AS t)",
+        f"SELECT epoch_us({timestamp('t', 'UTC')}), {is_truncated('t')} FROM (SELECT ?::VARCHAR AS t)",
         [stamp + suffix],
     ).fetchall()
     kept = when.replace(microsecond=int(fraction[:6].ljust(6, "0")), tzinfo=timezone(timedelta(minutes=offset)))

@@ -57,13 +57,18 @@ class Decoding:
     lines: str
     meaning: Callable[[str], Decoding]
 
-    def without(self, decoded: str) -> Decoding:
-        """The decoding of all lines but some.
+    def lines_without(self, decoded: str, most: int) -> str:
+        """Query for the lines that are not among some others; a bit per line instead of a hash table.
 
         Args:
             decoded: query with the ``file`` and ``line`` of lines to leave out.
+            most: no file has more lines than this, at least 1.
         """
-        return self.meaning(f"SELECT l.* FROM ({self.lines}) l ANTI JOIN ({decoded}) d USING (file, line)")
+        bits = f"SELECT file, bitstring_agg(line, 1, {most}) AS found FROM ({decoded}) GROUP BY file"
+        return (
+            f"SELECT l.* FROM ({self.lines}) l LEFT JOIN ({bits}) b ON l.file = b.file"
+            " WHERE b.found IS NULL OR get_bit(b.found, (l.line - 1)::INTEGER) = 0"
+        )
 
 
 class Decoder(Protocol):
@@ -81,8 +86,13 @@ class Decoder(Protocol):
         ...
 
 
-def decoder_for(name: str, options: Mapping[str, Any]) -> Decoder:
+def decoder_for(name: str, options: Mapping[str, Any], zone: str = "UTC") -> Decoder:
     """The decoder registered as ``name``, set up with the options of a source declaration.
+
+    Args:
+        name: name of the format.
+        options: the decoder's own options.
+        zone: IANA zone of timestamps that carry none.
 
     Raises:
         KeyError: no such format; the message lists the known ones.
@@ -94,4 +104,4 @@ def decoder_for(name: str, options: Mapping[str, Any]) -> Decoder:
     formats = {"shdr": Shdr, "json_lines": JsonLines}
     if name not in formats:
         raise KeyError(f"unknown format {name!r}; known formats: {', '.join(sorted(formats))}")
-    return formats[name].from_options(options)
+    return formats[name].from_options(options, zone)

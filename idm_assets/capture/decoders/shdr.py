@@ -12,8 +12,8 @@ What SHDR does not say cannot be told here: a data item's category comes from ``
 series (``timestamp|item|count|rate|values``) reads as two pairs. Pipes escaped inside a quoted value are not
 supported; such lines are rejected as ``escaped_pipe``.
 
-Belongs here: the meaning of SHDR lines, and the rules of SHDR that other formats follow (`number`,
-`utc_timestamp`). Does not belong here: how bytes become lines (`framing`), what tags mean (referential).
+Belongs here: the meaning of SHDR lines. Does not belong here: how bytes become lines (`framing`), what a token is
+(`text_values`), what tags mean (referential).
 """
 
 from __future__ import annotations
@@ -27,10 +27,18 @@ from pydantic import BaseModel, ConfigDict
 from idm_assets.capture.decoders import Decoding, PreparedFile
 from idm_assets.capture.framing import LineBatch, frame_lines, framed_lines, plain_lines, reject_continuations
 from idm_assets.capture.survey import Limits
+from idm_assets.capture.text_values import (
+    BLANK,
+    NUMBER,
+    TIMESTAMP_UNREADABLE,
+    is_blank,
+    is_truncated,
+    number,
+    timestamp,
+)
 from idm_assets.sql import literal
 from idm_assets.status import BAD_NO_DATA, GOOD
 
-TIMESTAMP_UNREADABLE: Final = "timestamp_unreadable"
 FIELD_COUNT: Final = "field_count"
 ITEM_MISSING: Final = "item_missing"
 ESCAPED_PIPE: Final = "escaped_pipe"
@@ -39,79 +47,12 @@ BLOCK_TOO_LARGE: Final = "block_too_large"
 BLOCK_UNREADABLE: Final = "block_unreadable"
 
 PROTOCOL_COMMAND: Final = "protocol_command"
-BLANK: Final = "blank"
 CONTINUATION: Final = "continuation"
 
 MAX_DOCUMENT_CHARACTERS: Final = 8 << 20
 
 _ASSET: Final = "@ASSET@"
 _MULTILINE: Final = "--multiline--"
-
-_NUMBER: Final = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
-_SPACE: Final = r"[ \t\n\v\f\r]*"
-_DATE_AND_TIME: Final = r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{0,9})?"
-_OFFSET: Final = r"[-+]([01]\d|2[0-3])(:?[0-5]\d)?"
-_FIRST: Final = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
-_LAST: Final = "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
-
-
-def number(text: str) -> str:
-    """SQL expression: the DOUBLE that a text is, NULL unless it is a plain finite decimal number.
-
-    Digits with an optional sign, point and exponent, with blanks around tolerated; ``1_000``, ``0x1F``,
-    ``nan``, ``inf`` and numbers beyond the range of a double are none.
-
-    Args:
-        text: SQL expression of type VARCHAR.
-    """
-    # The cast differs from the pattern on underscores, on "+-" and on words for what is not finite; matching
-    # every text costs more than the cast itself.
-    cast = f"try_cast({text} AS DOUBLE)"
-    return (
-        f"CASE WHEN isfinite({cast}) AND NOT contains({text}, '_') "
-        f"AND (NOT contains({text}, '+') OR regexp_full_match({text}, '{_SPACE}{_NUMBER}{_SPACE}')) "
-        f"THEN {cast} END"
-    )
-
-
-def utc_timestamp(text: str) -> str:
-    """SQL expression: the TIMESTAMPTZ of an ISO 8601 text, NULL if there is none.
-
-    ``YYYY-MM-DDTHH:MM:SS``, a fraction of up to 9 digits, of which those beyond microseconds are cut off,
-    then ``Z``, an offset, or nothing, which means UTC. Impossible dates, leap seconds, hour 24 and results
-    outside the years 1 to 9999 have no timestamp.
-
-    Args:
-        text: SQL expression of type VARCHAR.
-    """
-    zoned = f"try_cast({text} AS TIMESTAMPTZ)"
-    naive = f"try_cast(concat({text}, 'Z') AS TIMESTAMPTZ)"
-    possible = f"{zoned} BETWEEN {_FIRST} AND {_LAST}"
-    return (
-        f"CASE WHEN {text} < '0001' THEN NULL "
-        f"WHEN regexp_full_match({text}, '{_DATE_AND_TIME}Z') THEN {zoned} "
-        f"WHEN regexp_full_match({text}, '{_DATE_AND_TIME}') THEN {naive} "
-        f"WHEN regexp_full_match({text}, '{_DATE_AND_TIME}{_OFFSET}') AND {possible} THEN {zoned} END"
-    )
-
-
-def is_truncated(text: str) -> str:
-    """SQL condition: an ISO 8601 text has more than the six fractional digits that a timestamp keeps.
-
-    Args:
-        text: SQL expression of type VARCHAR.
-    """
-    return f"CASE WHEN strlen({text}) > 26 THEN regexp_matches({text}, '\\.\\d{{7}}') ELSE false END"
-
-
-def is_blank(text: str) -> str:
-    """SQL condition: a text holds nothing but blanks, tabs and carriage returns.
-
-    Args:
-        text: SQL expression of type VARCHAR.
-    """
-    # Nearly every text is settled by its first character, at a hundredth of the price of trimming it.
-    return f"({text} < '!' AND regexp_full_match({text}, '[ \\t\\r]*'))"
 
 
 class ShdrOptions(BaseModel):
@@ -126,18 +67,19 @@ class Shdr:
     name: str = "shdr"
     code_version: str = "1"
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, zone: str = "UTC") -> None:
+        self._zone = zone
         self._limits = limits or Limits()
 
     @classmethod
-    def from_options(cls, options: Mapping[str, Any]) -> Shdr:
+    def from_options(cls, options: Mapping[str, Any], zone: str = "UTC") -> Shdr:
         """Set up the decoder with the options of a source declaration.
 
         Raises:
             pydantic.ValidationError: there are options.
         """
         ShdrOptions.model_validate(options)
-        return cls()
+        return cls(zone=zone)
 
     def fast(self, con: duckdb.DuckDBPyConnection, files: Sequence[PreparedFile]) -> Decoding:  # noqa: ARG002
         """Decode plain files; one that holds an asset spanning several lines comes out short of lines.
@@ -148,7 +90,7 @@ class Shdr:
         """
         for file in files:
             _require_source(file)
-        return _decoding(plain_lines(files))
+        return _decoding(plain_lines(files), self._zone)
 
     def exact(self, con: duckdb.DuckDBPyConnection, file: PreparedFile) -> Decoding:
         """Decode any file; the queries hold until the next call on the same connection.
@@ -159,9 +101,9 @@ class Shdr:
         """
         _require_source(file)
         lines = framed_lines(con, file, join_blocks(frame_lines(file.text, self._limits)))
-        opened = f"SELECT line FROM ({_judged(lines)}) WHERE document IS NOT NULL AND reason IS NOT NULL"
+        opened = f"SELECT line FROM ({_judged(lines, self._zone)}) WHERE document IS NOT NULL AND reason IS NOT NULL"
         reject_continuations(con, opened, BLOCK_UNREADABLE)
-        return _decoding(lines)
+        return _decoding(lines, self._zone)
 
 
 def join_blocks(batches: Iterable[LineBatch], max_characters: int = MAX_DOCUMENT_CHARACTERS) -> Iterator[LineBatch]:
@@ -269,8 +211,8 @@ def _require_source(file: PreparedFile) -> None:
         )
 
 
-def _decoding(lines: str) -> Decoding:
-    judged = _judged(lines)
+def _decoding(lines: str, zone: str) -> Decoding:
+    judged = _judged(lines, zone)
     skipped = f"""
         SELECT file, reason, count(*)::BIGINT AS lines
         FROM (
@@ -292,7 +234,7 @@ def _decoding(lines: str) -> Decoding:
         FROM ({judged})
         WHERE reason IS NOT NULL
     """
-    return Decoding(_observations(judged), rejected, skipped, lines, _decoding)
+    return Decoding(_observations(judged), rejected, skipped, lines, lambda others: _decoding(others, zone))
 
 
 # Lengths in bytes keep letters out that merely fold to ASCII ones, such as the dotted capital I.
@@ -331,7 +273,7 @@ _KIND: Final = f"""
 _STAMP: Final = f"""
     CASE
         WHEN NOT contains(f[1], '@') THEN f[1]
-        WHEN regexp_full_match(f[1], '[^@]*@{_NUMBER}') THEN split_part(f[1], '@', 1)
+        WHEN regexp_full_match(f[1], '[^@]*@{NUMBER}') THEN split_part(f[1], '@', 1)
     END
 """
 
@@ -371,12 +313,12 @@ _EXPLANATION: Final = f"""
 """
 
 
-def _judged(lines: str) -> str:
+def _judged(lines: str, zone: str) -> str:
     """Query: every line with its fields, kind, timestamp, and the reason why it is rejected."""
     return f"""
         SELECT *, {_REASON} AS reason
         FROM (
-            SELECT *, {utc_timestamp("stamp")} AS ts
+            SELECT *, {timestamp("stamp", zone)} AS ts
             FROM (
                 SELECT *, {_KIND} AS kind, {_STAMP} AS stamp
                 FROM (SELECT *, string_split(content, '|') AS f FROM ({lines}))
