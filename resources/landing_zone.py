@@ -16,6 +16,8 @@ from resources.settings import Settings
 
 PLANT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 UNFINISHED: Final = (".part", ".tmp", ".partial", ".crdownload", ".swp", "~")
+MAX_DEPTH: Final = 32
+"""Folders within folders that are looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class LandingZone(ConfigurableResource):  # pyright: ignore[reportMissingTypeArg
     settings: ResourceDependency[Settings]
 
     def plants(self) -> list[str]:
-        """Names of the plant folders, sorted; folders with other names are ignored and listed by `look`."""
+        """Names of the plant folders, sorted; folders with other names are no plants and are not read."""
         root = self.settings.landing_path
         if not root.is_dir():
             return []
@@ -114,8 +116,11 @@ def is_plant(name: str) -> bool:
     return PLANT_NAME.fullmatch(name) is not None
 
 
-def _walk(folder: Path) -> Iterator[tuple[os.DirEntry[str] | None, str]]:
+def _walk(folder: Path, depth: int = 0) -> Iterator[tuple[os.DirEntry[str] | None, str]]:
     """Yield the regular files below a folder, and instead of an entry a problem for what cannot be listed."""
+    if depth > MAX_DEPTH:
+        yield None, f"{folder}: nested deeper than {MAX_DEPTH} folders; it is not read"
+        return
     try:
         with os.scandir(folder) as entries:
             listed = sorted(entries, key=lambda entry: entry.name)
@@ -123,9 +128,20 @@ def _walk(folder: Path) -> Iterator[tuple[os.DirEntry[str] | None, str]]:
         yield None, f"{folder}: cannot be listed ({error.strerror}); check its permissions"
         return
     for entry in listed:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(Path(entry.path))
+        if not _is_utf8(entry.name):
+            yield None, f"{folder}: name {entry.name!r} is no UTF-8; rename it, it is not read"
+        elif entry.is_dir(follow_symlinks=False):
+            yield from _walk(Path(entry.path), depth + 1)
         elif entry.is_file(follow_symlinks=False):
             yield entry, ""
         else:
             yield None, f"{entry.path}: neither a file nor a folder (a link?); it is not read"
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name can be stored and shown: the system hands over other bytes as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

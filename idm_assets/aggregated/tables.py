@@ -33,7 +33,7 @@ def _windows(name: str, length: str, rows: str) -> Table:
             quantity("last", "Last of these values."),
             Column("percent_good", ColumnType.DOUBLE, "good_s by the window.", "%", minimum=0, maximum=100.00001),
             Column("good_s", ColumnType.DOUBLE, "Time with a Good value in force.", "s", minimum=0),
-            quantity("held_value", "Value in force at the end of the window; NULL if none is Good."),
+            quantity("held_value", "Last value in force in the window; NULL if it is not Good."),
         ),
         PARTITION,
         key=("point_id", "window_start"),
