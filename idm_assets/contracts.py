@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import Enum
+from functools import cache
 from typing import Any, Final, cast
 
 import pandera.polars as pa
@@ -189,6 +190,11 @@ class ContractError(Exception):
         )
 
 
+@cache
+def _schema_of(table: Table) -> pa.DataFrameSchema:
+    return table.validation_schema()
+
+
 def validate(table: Table, batch: pl.DataFrame) -> list[str]:
     """Validate one collected batch of stored columns, values included.
 
@@ -200,7 +206,7 @@ def validate(table: Table, batch: pl.DataFrame) -> list[str]:
         One sentence per failure, with column, check and an example value; empty when the batch is right.
     """
     try:
-        table.validation_schema().validate(batch, lazy=True)
+        _schema_of(table).validate(batch, lazy=True)
     except pa.errors.SchemaErrors as errors:
         cases = cast("pl.DataFrame", errors.failure_cases)
         summary: pl.DataFrame = cases.group_by("column", "check").agg(

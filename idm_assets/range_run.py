@@ -95,7 +95,7 @@ class RangeRun:
             dagster.Failure: some days failed; the others are recorded as materialized and the message names
                 the failed ones. The step is not retried by Dagster: the same inputs would fail again.
         """
-        with self.engine.connect() as con:
+        with self.engine.connect() as con, self.lake.steady():
             failed, done, facts = self._over_days(con, compute)
             self._show(con, facts, done)
         if failed:

@@ -12,8 +12,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Final, cast
@@ -35,6 +35,8 @@ LOG_RETENTION: Final = "interval 3650 days"
 VALIDATION_BATCH: Final = 500_000
 COMMIT_ATTEMPTS: Final = 30
 ROW_GROUP: Final = 122_880
+NO_CONTENT: Final = "0/0"
+"""What `sql.content_hash` says of no rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +74,26 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
 
     settings: ResourceDependency[Settings]
     _tables: dict[tuple[str, int], DeltaTable] = PrivateAttr(default_factory=dict[tuple[str, int], DeltaTable])
+    _steady: dict[int, set[str]] = PrivateAttr(default_factory=dict[int, set[str]])
 
     # Reading
 
     def table_path(self, table: Table) -> Path:
         """Folder of a Delta table."""
         return self.settings.lake_path / table.layer / table.name
+
+    @contextmanager
+    def steady(self) -> Generator[None]:
+        """Look at each table once, then see only this thread's own commits, until the end of the block.
+
+        For a step over many partitions: one reading of the lake, without asking the log anew for every file list.
+        A commit over what another writer changed meanwhile is refused and planned again, as ever.
+        """
+        self._steady[threading.get_ident()] = set()
+        try:
+            yield
+        finally:
+            del self._steady[threading.get_ident()]
 
     def exists(self, table: Table) -> bool:
         """Whether the table was ever written."""
@@ -141,10 +157,12 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
         path = folder / f"part-{uuid.uuid4().hex}.parquet"
         order = f" ORDER BY {', '.join(identifier(name) for name in table.sort)}" if table.sort else ""
         try:
-            con.execute(
+            copied = con.execute(
                 f"COPY (SELECT {table.select_list()} FROM ({query}){order}) TO {literal(str(path))}"
                 f" (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP})"
             ).fetchall()
+            if copied[0][0] == 0:
+                return StagedFile(path, 0, NO_CONTENT)
             _refuse_breaches(table, path)
             columns = tuple(column.name for column in table.stored_columns)
             found = con.sql(
@@ -279,7 +297,11 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
 
     def _fresh(self, table: Table) -> DeltaTable:
         delta = self._open(table)
-        delta.update_incremental()
+        seen = self._steady.get(threading.get_ident())
+        if seen is None or table.qualified_name not in seen:
+            delta.update_incremental()
+        if seen is not None:
+            seen.add(table.qualified_name)
         return delta
 
 
