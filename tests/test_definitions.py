@@ -82,6 +82,25 @@ def test_every_asset_can_be_materialized_first(key: dg.AssetKey, tmp_path: Path)
     assert result.success, [event.message for event in result.all_events if event.is_failure]
 
 
+@pytest.mark.parametrize("definitions", ASSETS, ids=lambda d: d.node_def.name)
+def test_a_run_of_some_tables_brings_their_checks_and_no_others(
+    definitions: dg.AssetsDefinition, tmp_path: Path
+) -> None:
+    """What a backfill from an asset's page does: it selects some of a layer's tables, with their checks."""
+    settings = Settings(home=str(tmp_path), config=str(EXAMPLES / "config"), settle_seconds=0)
+    defs = build_defs(resource_overrides={"settings": settings})
+    (tmp_path / "instance").mkdir()
+    instance = dg.DagsterInstance.ephemeral(tempdir=str(tmp_path / "instance"))
+    instance.add_dynamic_partitions("plant", ["nist"])
+    job = defs.resolve_implicit_global_asset_job_def().get_subset(asset_selection=set(definitions.keys))
+    result = job.execute_in_process(
+        instance=instance, partition_key=DAY if definitions.partitions_def is not None else None, raise_on_error=False
+    )
+    assert result.success, [event.message for event in result.all_events if event.is_failure]
+    judged = {evaluation.asset_key for evaluation in result.get_asset_check_evaluations()}
+    assert judged == set(definitions.keys) - {dg.AssetKey(["publication", "catalog"])}
+
+
 def test_partition_keys_are_checked() -> None:
     assert partition_of(DAY).plant == "nist"
     with pytest.raises(ValueError, match="not of the form"):
