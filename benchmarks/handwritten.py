@@ -240,7 +240,7 @@ def _minutes(values: str) -> str:
             sum(coalesce(v, 0) * own + coalesce(v_before, 0) * before) / nullif(sum(own + before), 0) AS time_average,
             min(v) FILTER (NOT carried) AS minimum, max(v) FILTER (NOT carried) AS maximum,
             arg_min(v, us) FILTER (NOT carried) AS first, arg_max(v, us) FILTER (NOT carried) AS last,
-            sum(own + before) / 1e6 AS good_s, arg_max({{'v': v}}, us).v AS held_value
+            sum(own + before) / 1e6 AS good_s, arg_max({{'v': v}}, 2 * us + (NOT carried)::INT).v AS held_value
         FROM shares GROUP BY signal_id, minute HAVING NOT bool_and(carried) ORDER BY signal_id, minute
     """
 
