@@ -14,15 +14,15 @@ from typing import Final
 import dagster as dg
 from dagster_shared.error import SerializableErrorInfo
 
-from idm_assets.capture.assets import look_twice
+from idm_assets.capture.assets import look_once
 from idm_assets.capture.sources import load_sources
 from idm_assets.contracts import Partition
 from idm_assets.definitions import build_defs
 from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
 from idm_assets.partitions import PLANTS, key_of, range_tags
-from idm_assets.publication.assets import catalog_fingerprint
+from idm_assets.publication.assets import is_current
 from idm_assets.range_run import plant_facts
-from idm_assets.referential.assets import CONFIGURATION, configuration_fingerprint
+from idm_assets.referential.assets import configuration_fingerprint, is_in_force
 from idm_assets.run_requests import ONLY_STALE
 from resources.lake import Lake
 from resources.landing_zone import LandingZone
@@ -74,17 +74,13 @@ class Driver:
         Raises:
             ConfigurationError: source declarations are wrong.
         """
-        if self._ledger.standing(CONFIGURATION) is None or self._referential_changed():
+        if not is_in_force(configuration_fingerprint(self._settings.config_path), self._ledger):
             self._run(refresh_referential.name, {}, 1)
         self._file_arrivals()
         self._heal()
-        if self._catalog_outdated():
+        if not is_current(self._settings, self._lake, self._ledger):
             self._run(publish_catalog.name, {}, 1)
         return self.report
-
-    def _referential_changed(self) -> bool:
-        standing = self._ledger.standing(CONFIGURATION)
-        return standing is None or standing[0] != configuration_fingerprint(self._settings.config_path)
 
     def _file_arrivals(self) -> None:
         entries = load_sources(self._settings.config_path)
@@ -93,7 +89,7 @@ class Driver:
         unknown = decide_plants(known, plants, (entry.plant for entry in entries))
         self._instance.add_dynamic_partitions(str(PLANTS.name), unknown)
         for plant in plants:
-            looked = look_twice(self._landing, self._ledger, self._settings, plant, entries)
+            looked = look_once(self._landing.look([plant]), self._ledger, self._settings, plant, entries)
             self.report.unclaimed |= {f"{plant}/{path}": why for path, why in looked.unclaimed.items()}
             if decide_arrivals(plant, looked) is not None:
                 today = Partition(plant, datetime.now(UTC).date())
@@ -116,11 +112,6 @@ class Driver:
     def _stale(self, plant: str) -> list[RangeRequest]:
         facts = plant_facts(self._ledger, self._settings, plant)
         return list(decide_event_days(facts, self._ledger.failures(plant), limit=10_000))
-
-    def _catalog_outdated(self) -> bool:
-        standing = self._ledger.standing("publication.catalog")
-        wanted = catalog_fingerprint(self._lake, self._ledger)
-        return standing is None or standing[0] != wanted or not self._settings.catalog_path.exists()
 
     def _run(self, job_name: str, tags: Mapping[str, str], days: int) -> None:
         self._announce(job_name, days)

@@ -128,7 +128,7 @@ class RangeRun:
             try:
                 self._compute(con, compute, known, partition)
                 done.append(partition)
-            except Exception as error:
+            except Exception as error:  # whatever stops one day must not stop the others; it is told and raised below
                 failed[partition] = f"{type(error).__name__}: {error}"
                 self.context.log.exception("%s", partition)
                 prints = {table: known.fingerprint(table, partition.day) for table in self.tables}

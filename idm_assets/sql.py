@@ -6,7 +6,6 @@ Belongs here: quoting, and expressions shared by several layers. Does not belong
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import Final
 
 Literal = str | int | float | bool | date | datetime | None
 
@@ -67,6 +66,3 @@ def content_hash(columns: tuple[str, ...]) -> str:
     """
     row = ", ".join(identifier(name) for name in columns)
     return f"coalesce(sum(hash({row})::HUGEINT), 0)::VARCHAR || '/' || count(*)::VARCHAR"
-
-
-DAY_FORMAT: Final = "%Y-%m-%d"

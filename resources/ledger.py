@@ -6,12 +6,10 @@ crash in between only means that a partition is computed again, to the same cont
 Belongs here: the records and their transactions. Does not belong here: what makes a partition stale.
 """
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy.event
@@ -276,26 +274,12 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
                             for day in record.days
                         ],
                     )  # fmt: skip
-                self._record_landing(con, record, effective=record.standing == "decoded")
+                _point(con, record.plant, record.path, record.size, record.mtime_ns, record.capture_key)
 
     def record_repeat(self, plant: str, path: str, size: int, mtime_ns: int, capture_key: int) -> None:
         """Record that a landed path holds, now or again, a capture that was decoded before."""
-        values = {"size": size, "mtime_ns": mtime_ns, "capture_key": capture_key}
-        standing = sa.select(_captures.c.standing).where(_captures.c.capture_key == capture_key)
         with self._open().begin() as con:
-            if con.execute(standing).scalar_one() == "decoded":
-                values["effective_key"] = capture_key
-            statement = insert(_landed_files).values(plant=plant, path=path, **values)
-            con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
-
-    def _record_landing(self, con: sa.Connection, record: CaptureRecord, *, effective: bool) -> None:
-        values: dict[str, Any] = {
-            "size": record.size, "mtime_ns": record.mtime_ns, "capture_key": record.capture_key,
-        }  # fmt: skip
-        if effective:
-            values["effective_key"] = record.capture_key
-        statement = insert(_landed_files).values(plant=record.plant, path=record.path, **values)
-        con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
+            _point(con, plant, path, size, mtime_ns, capture_key)
 
     def effective_captures(self) -> set[int]:
         """Keys of the captures whose rows count: those that some landed path holds and that decoded."""
@@ -403,19 +387,6 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
             row.computed_at,
         )
 
-    def latest_before(self, table: str, partition: Partition, not_before: date) -> PartitionRecord | None:
-        """Record of the last computed partition before a day, no older than ``not_before``."""
-        p = _partitions.c
-        query = (
-            sa.select(p.day)
-            .where(p.table_name == table, p.plant == partition.plant, p.day < partition.day, p.day >= not_before)
-            .order_by(p.day.desc())
-            .limit(1)
-        )
-        with self._open().connect() as con:
-            found = con.execute(query).scalar_one_or_none()
-        return None if found is None else self.partition(table, Partition(partition.plant, found))
-
     def record_failure(
         self, partition: Partition, fingerprints: Mapping[Table, str], message: str, run_id: str
     ) -> None:
@@ -459,14 +430,19 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
         return None if row is None else (row.fingerprint, row.content_hash)
 
 
+def _point(con: sa.Connection, plant: str, path: str, size: int, mtime_ns: int, capture_key: int) -> None:
+    """Let a landed path hold a recorded capture, which comes into effect there if it decoded."""
+    values = {"size": size, "mtime_ns": mtime_ns, "capture_key": capture_key}
+    standing = sa.select(_captures.c.standing).where(_captures.c.capture_key == capture_key)
+    if con.execute(standing).scalar_one() == "decoded":
+        values["effective_key"] = capture_key
+    statement = insert(_landed_files).values(plant=plant, path=path, **values)
+    con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
+
+
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
     cursor = connection.cursor()
     cursor.execute("PRAGMA journal_mode = WAL")
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
-
-
-def counts_as_json(counts: Mapping[str, int]) -> str:
-    """Counts as a JSON object with sorted keys."""
-    return json.dumps(dict(sorted(counts.items())))

@@ -1,25 +1,22 @@
 """The sensors: they gather facts, call a pure decision and turn it into run requests."""
 
-import time
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 import dagster as dg
 
-from idm_assets.capture import intake
-from idm_assets.capture.intake import Intake
-from idm_assets.capture.sources import SourceEntry, load_sources
+from idm_assets.capture.assets import look_once
+from idm_assets.capture.sources import load_sources
 from idm_assets.configuration import ConfigurationError
 from idm_assets.contracts import Partition
 from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
 from idm_assets.partitions import PLANTS, key_of, range_tags
-from idm_assets.publication.assets import catalog_fingerprint
+from idm_assets.publication.assets import is_current
 from idm_assets.range_run import plant_facts
-from idm_assets.referential.assets import CONFIGURATION, configuration_fingerprint
+from idm_assets.referential.assets import configuration_fingerprint, is_in_force
 from idm_assets.run_requests import ONLY_STALE
 from resources.lake import Lake
-from resources.landing_zone import LandingZone, Listing
+from resources.landing_zone import LandingZone
 from resources.ledger import Ledger
 from resources.settings import Settings
 from sensors.decisions import RangeRequest, decide_arrivals, decide_event_days, decide_plants
@@ -34,12 +31,6 @@ def runs_in_progress(instance: dg.DagsterInstance, job: str, plant: str | None =
     """Number of runs of a job, for a plant or for any, that have not ended."""
     tags = {} if plant is None else {"idm/plant": plant}
     return instance.get_runs_count(dg.RunsFilter(job_name=job, statuses=_UNFINISHED, tags=tags))
-
-
-def look(settings: Settings, ledger: Ledger, entries: Sequence[SourceEntry], plant: str, listing: Listing) -> Intake:
-    """Decide about the listed files of a plant."""
-    settle_ns = int(settings.settle_seconds * 1e9)
-    return intake.decide(listing.files, ledger.known_files(plant), entries, time.time_ns(), settle_ns)
 
 
 @dg.sensor(
@@ -67,7 +58,7 @@ def new_captures(
             continue
         listing = landing_zone.look([plant])
         problems += listing.problems
-        wanted = decide_arrivals(plant, look(settings, ledger, entries, plant, listing))
+        wanted = decide_arrivals(plant, look_once(listing, ledger, settings, plant, entries))
         if wanted is not None:
             requests.append(
                 dg.RunRequest(
@@ -96,8 +87,7 @@ def changed_referential(
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for the referential when its files differ from those it was built from."""
     wanted = configuration_fingerprint(settings.config_path)
-    standing = ledger.standing(CONFIGURATION)
-    if standing is not None and standing[0] == wanted:
+    if is_in_force(wanted, ledger):
         return dg.SkipReason("the configuration is the one in force")
     if runs_in_progress(context.instance, refresh_referential.name):
         return dg.SkipReason("the referential is being refreshed")
@@ -139,9 +129,7 @@ def outdated_catalog(
     context: dg.SensorEvaluationContext, settings: Settings, lake: Lake, ledger: Ledger
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a new catalog when the one in place shows former versions."""
-    standing = ledger.standing("publication.catalog")
-    current = standing is not None and standing[0] == catalog_fingerprint(lake, ledger)
-    if current and settings.catalog_path.exists():
+    if is_current(settings, lake, ledger):
         return dg.SkipReason("the catalog shows the live files")
     if any(runs_in_progress(context.instance, job.name) for job in (publish_catalog, compute_event_days)):
         return dg.SkipReason("waiting for runs in progress")

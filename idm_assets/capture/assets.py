@@ -19,7 +19,7 @@ from idm_assets.partitions import ARRIVAL_DAYS, FIRST_DAY, key_of, partitions_of
 from idm_assets.run_requests import ONLY_STALE, PROGRESS
 from resources.engine import Engine
 from resources.lake import Lake
-from resources.landing_zone import LandedFile, LandingZone
+from resources.landing_zone import LandedFile, LandingZone, Listing
 from resources.ledger import Ledger
 from resources.settings import Settings
 
@@ -56,7 +56,7 @@ def capture(
         try:
             filed, looked = arrivals.file_day(partition, again=again)
             done.append(partition)
-        except Exception as error:
+        except Exception as error:  # whatever stops one day must not stop the others; it is told and raised below
             failed[partition] = f"{type(error).__name__}: {error}"
             context.log.exception("%s", partition)
             continue
@@ -77,16 +77,22 @@ def capture(
         yield dg.MaterializeResult(asset_key=asset_key(table))
 
 
+def look_once(
+    listing: Listing, ledger: Ledger, settings: Settings, plant: str, entries: Sequence[SourceEntry]
+) -> Intake:
+    """Decide about the listed files of a plant, as of now."""
+    settle_ns = int(settings.settle_seconds * 1e9)
+    return intake.decide(listing.files, ledger.known_files(plant), entries, time.time_ns(), settle_ns)
+
+
 def look_twice(
     landing_zone: LandingZone, ledger: Ledger, settings: Settings, plant: str, entries: Sequence[SourceEntry]
 ) -> Intake:
     """Decide about a plant's files; if some are fresh, wait one settling time and look again."""
-    settle_ns = int(settings.settle_seconds * 1e9)
-    known = ledger.known_files(plant)
     listing = landing_zone.look([plant])
     for problem in listing.problems:
         _LOG.warning("landing zone: %s", problem)
-    first = intake.decide(listing.files, known, entries, time.time_ns(), settle_ns)
+    first = look_once(listing, ledger, settings, plant, entries)
     if not first.waiting:
         return first
     time.sleep(settings.settle_seconds)
@@ -130,7 +136,7 @@ class _Arrivals:
                 con,
                 self.lake,
                 self.ledger,
-                self.settings.landing_path / partition.plant,
+                self.landing_zone,
                 self.settings.work_path,
                 partition,
                 FIRST_DAY,

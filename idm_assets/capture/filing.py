@@ -31,6 +31,7 @@ from idm_assets.capture.survey import CaptureMoved, Limits
 from idm_assets.contracts import Partition, Table, columns_of
 from idm_assets.sql import content_hash, identifier, literal
 from resources.lake import Lake, PartitionChangedError, StagedFile, discard
+from resources.landing_zone import LandingZone
 from resources.ledger import CaptureDay, CaptureRecord, KnownCapture, Ledger
 
 BATCH_FILES: Final = 500
@@ -65,7 +66,7 @@ class FilingCabinet:
         con: connection; its tables ``batch`` and ``known_tags`` are replaced.
         lake: where rows go.
         ledger: where captures are recorded.
-        landing: the plant's landing folder.
+        landing_zone: where the files are.
         work: folder for unpacked text.
         partition: plant and UTC arrival day.
         first_day: observations before this day are out of bounds.
@@ -76,7 +77,7 @@ class FilingCabinet:
     con: duckdb.DuckDBPyConnection
     lake: Lake
     ledger: Ledger
-    landing: Path
+    landing_zone: LandingZone
     work: Path
     partition: Partition
     first_day: date
@@ -107,7 +108,9 @@ class FilingCabinet:
         found: dict[int, Delivery] = {}
         for file in batch:
             try:
-                delivery = deliver(file, self.landing / file.file.path, folder, arrived_at, self.limits)
+                delivery = deliver(
+                    file, self.landing_zone.locate(file.file.plant, file.file.path), folder, arrived_at, self.limits
+                )
             except (CaptureMoved, OSError) as error:
                 filed.left[file.file.path] = str(error)
                 continue

@@ -15,6 +15,8 @@ from resources.ledger import Ledger
 from resources.settings import Settings
 
 CATALOG = dg.AssetKey(["publication", "catalog"])
+RECORD = "publication.catalog"
+"""Ledger name of what the catalog in place was made from."""
 _TABLES = (*capture.TABLES, *cleaned.TABLES, *contextualized.TABLES, *aggregated.TABLES, *referential.TABLES)
 
 
@@ -38,7 +40,7 @@ def catalog(context: dg.AssetExecutionContext, settings: Settings, lake: Lake, l
     """Build the catalog aside and put it in place."""
     made_of = catalog_fingerprint(lake, ledger)
     published = publish(lake, ledger.effective_captures(), settings.catalog_path)
-    ledger.record_standing("publication.catalog", made_of, made_of, context.run.run_id)
+    ledger.record_standing(RECORD, made_of, made_of, context.run.run_id)
     return dg.MaterializeResult(
         metadata={
             "path": dg.MetadataValue.path(str(published.path)),
@@ -59,3 +61,10 @@ def catalog_fingerprint(lake: Lake, ledger: Ledger) -> str:
             "effective": sorted(ledger.effective_captures()),
         }
     )
+
+
+def is_current(settings: Settings, lake: Lake, ledger: Ledger) -> bool:
+    """Whether the catalog in place shows the live files."""
+    standing = ledger.standing(RECORD)
+    shown = standing is not None and standing[0] == catalog_fingerprint(lake, ledger)
+    return shown and settings.catalog_path.exists()

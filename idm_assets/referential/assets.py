@@ -59,6 +59,12 @@ def configuration_fingerprint(config: Path) -> str:
     return fingerprint({"code": CODE_VERSION, "files": contents})
 
 
+def is_in_force(configuration: str, ledger: Ledger) -> bool:
+    """Whether the referential in force was built from the configuration with this fingerprint."""
+    standing = ledger.standing(CONFIGURATION)
+    return standing is not None and standing[0] == configuration
+
+
 def _with_former_points(lake: Lake, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
     """Points are never forgotten: partitions that were not yet recomputed still need their names."""
     if table is not tables.POINTS:

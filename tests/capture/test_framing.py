@@ -3,7 +3,7 @@ from unittest.mock import patch
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from idm_assets.capture import framing
@@ -85,6 +85,8 @@ def test_framing_is_splitting_at_line_feeds(tmp_path_factory, data, limit, chunk
 @given(CONTENT)
 @settings(deadline=None)
 def test_framing_finds_as_many_lines_as_the_survey(tmp_path_factory, data):
+    # These two bytes make it a gzip to the survey, which then counts the lines of what is packed in it.
+    assume(not data.startswith(b"\x1f\x8b"))
     folder = tmp_path_factory.mktemp("framing")
     path = folder / "text"
     path.write_bytes(data)

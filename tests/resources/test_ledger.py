@@ -8,7 +8,7 @@ import sqlalchemy.exc
 
 from idm_assets.cleaned.tables import LAST_VALUES, OBSERVATIONS
 from idm_assets.contracts import Partition
-from resources.ledger import CaptureDay, CaptureRecord, KnownFile, Ledger, PartitionRecord, counts_as_json
+from resources.ledger import CaptureDay, CaptureRecord, KnownFile, Ledger, PartitionRecord
 
 MONDAY, TUESDAY = date(2016, 11, 7), date(2016, 11, 8)
 ARRIVED = datetime(2016, 11, 9, 1, tzinfo=UTC)
@@ -203,21 +203,6 @@ def test_partitions_are_found_by_table_and_plant(ledger):
     assert ledger.partitions(names)[names[0], PARTITION] == ledger.partition(names[0], PARTITION)
 
 
-def test_the_latest_computation_before_a_day(ledger):
-    days = [MONDAY + timedelta(days=n) for n in range(8)]
-    ledger.record_partitions([record(partition=Partition("nist", days[n])) for n in (0, 2, 6)])
-    ledger.record_partitions(
-        [record(partition=Partition("other", days[4])), record(LAST_VALUES, Partition("nist", days[4]))]
-    )
-
-    def latest(number, oldest):
-        found = ledger.latest_before(OBSERVATIONS.qualified_name, Partition("nist", days[number]), days[oldest])
-        return None if found is None else days.index(found.partition.day)
-
-    assert [latest(6, 0), latest(7, 0), latest(2, 0), latest(0, 0)] == [2, 6, 0, None]
-    assert [latest(6, 2), latest(6, 3)] == [2, None]
-
-
 # Failures
 
 
@@ -269,7 +254,3 @@ def test_names_with_quotes_are_kept_as_they_are(ledger):
     path = "o'dd; DROP TABLE captures; --/ü.txt"
     ledger.record_captures([capture(1, path)])
     assert set(ledger.known_files("nist")) == {path}
-
-
-def test_counts_are_written_in_one_order():
-    assert counts_as_json({"b": 1, "a": 2}) == '{"a": 2, "b": 1}'
