@@ -23,6 +23,7 @@ from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Partition, Table
 from idm_assets.partitions import partition_of
 from idm_assets.referential import tables as referential
+from idm_assets.referential.findings import QUESTIONS, answer
 from resources.engine import Engine
 from resources.lake import Lake
 from resources.ledger import Ledger
@@ -95,6 +96,35 @@ def find(
     return check_conservation(con, BALANCES[table], Sources(lake, ledger, judged))
 
 
+@dg.multi_asset_check(
+    name="questions_of_referential",
+    specs=[
+        dg.AssetCheckSpec(question.name, asset=asset_key(question.table), description=question.description)
+        for question in QUESTIONS
+    ],
+    can_subset=True,
+)
+def questions_of_referential(
+    context: dg.AssetCheckExecutionContext, engine: Engine, lake: Lake
+) -> Iterator[dg.AssetCheckResult]:
+    """Ask what a person should look at: unbound tags, orphans, idle models, units that do not fit."""
+    wanted = context.selected_asset_check_keys
+    with engine.connect() as con:
+        known_tags = f"SELECT plant, signal_id, source, tag FROM ({lake.relation(capture.TAGS)})"
+        for question in QUESTIONS:
+            key = asset_key(question.table)
+            if dg.AssetCheckKey(key, question.name) in wanted:
+                found = answer(con, lake, question, known_tags)
+                finding = Finding(
+                    passed=not found.count,
+                    summary=question.sentence.format(n=found.count),
+                    numbers={"found": found.count},
+                    header=question.header,
+                    rows=found.rows,
+                )
+                yield result_of(question.name, key, finding, dg.AssetCheckSeverity.WARN)
+
+
 @dg.asset_check(
     asset=asset_key(cleaned.OBSERVATIONS),
     name="continuity",
@@ -134,4 +164,4 @@ def _partition_in(path: str) -> Partition:
     return Partition(values["plant"], datetime.fromisoformat(values["arrived_on"]).date())
 
 
-ASSET_CHECKS: Final = (*(checks_of_layer(tables) for tables in LAYERS), continuity)
+ASSET_CHECKS: Final = (*(checks_of_layer(tables) for tables in LAYERS), questions_of_referential, continuity)

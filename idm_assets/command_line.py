@@ -29,6 +29,7 @@ from rich.progress import (
 )
 from rich.table import Table as RichTable
 
+from idm_assets.commands import models as model_commands
 from resources.settings import Settings
 
 PROJECT: Final = Path(__file__).resolve().parent.parent
@@ -76,6 +77,7 @@ def ingest() -> None:
 @app.command()
 def status() -> None:
     """Show what waits, what is stale and why, and what failed."""
+    from idm_assets.instance import instance_of
     from idm_assets.lineage import EVENT_DAY, contiguous
     from idm_assets.partitions import PLANTS
     from idm_assets.range_run import plant_facts
@@ -83,7 +85,7 @@ def status() -> None:
 
     settings = Settings()
     ledger = Ledger(settings=settings)
-    with _instance(settings) as instance:
+    with instance_of(settings) as instance:
         plants = sorted(instance.get_dynamic_partitions(str(PLANTS.name)))
     if not plants:
         console.print("No plant is known yet. Put files into landing/<plant>/ and run: idm ingest")
@@ -118,12 +120,22 @@ def sql(
         con.close()
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def referential(context: typer.Context) -> None:
+    """What exists and what tags mean: plan, apply, log, diff, show, rules, suggest, import, export."""
+    from idm_assets.commands import referential as commands
+
+    commands.app(context.args, prog_name="idm referential")
+
+
 @app.command()
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 3000,
 ) -> None:
     """Start the Dagster UI with webserver and daemon."""
+    from idm_assets.instance import prepare_dagster_home
+
     settings = Settings()
     home = prepare_dagster_home(settings)
     environment = os.environ | {
@@ -138,6 +150,9 @@ def ui(
     os.chdir(PROJECT)
     os.execve(dagster, arguments, environment)  # noqa: S606 - the program is of this environment
 
+
+app.add_typer(model_commands.app, name="model")
+app.command("schemas")(model_commands.schemas)
 
 _LIST_VIEWS: Final = (
     "SELECT schema_name || '.' || view_name AS view, comment AS description FROM duckdb_views()"
@@ -160,29 +175,12 @@ def land_examples(examples: Path, landing: Path) -> int:
     return landed
 
 
-def prepare_dagster_home(settings: Settings) -> Path:
-    """Make the instance folder below the home, with the project's dagster.yaml in it."""
-    home = settings.home_path / "dagster"
-    home.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(PROJECT / "dagster.yaml", home / "dagster.yaml")
-    return home
-
-
-@contextmanager
-def _instance(settings: Settings) -> Generator[Any]:
-    import dagster as dg
-
-    home = prepare_dagster_home(settings)
-    os.environ["DAGSTER_HOME"] = str(home)
-    with dg.DagsterInstance.from_config(str(home)) as instance:
-        yield instance
-
-
 def _bring_up_to_date(settings: Settings) -> None:
     from idm_assets.driver import Driver
+    from idm_assets.instance import instance_of
     from idm_assets.summary import summarize
 
-    with _instance(settings) as instance, _progress() as announce:
+    with instance_of(settings) as instance, _progress() as announce:
         report = Driver(settings, instance, announce).bring_up_to_date()
     summarize(console, settings, report)
     if report.failures:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Generic, TypeVar, cast, get_args
 
 import yaml
@@ -110,6 +110,21 @@ def load_folder(folder: Path, model: type[ModelT]) -> tuple[Document[ModelT], ..
     if problems:
         raise ConfigurationError(problems)
     return tuple(documents)
+
+
+def file_within(document_path: Path, relative: str, config_folder: Path) -> Path | None:
+    """A file that a document names, relative to its own folder, whether or not there is such a file.
+
+    Returns:
+        The absolute path; None if it leads out of the configuration folder, also by a link, or is no path.
+    """
+    if PurePosixPath(relative).is_absolute() or "\0" in relative:
+        return None
+    try:
+        path = (document_path.parent / relative).resolve()
+        return path if path.is_relative_to(config_folder.resolve()) else None
+    except (OSError, RuntimeError):  # a link that leads back to itself
+        return None
 
 
 def _read(path: Path) -> str:

@@ -18,11 +18,12 @@ from idm_assets.capture.assets import look_once
 from idm_assets.capture.sources import load_sources
 from idm_assets.contracts import Partition
 from idm_assets.definitions import build_defs
+from idm_assets.instance import instance_of
 from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
 from idm_assets.partitions import PLANTS, key_of, range_tags
 from idm_assets.publication.assets import is_current
 from idm_assets.range_run import plant_facts
-from idm_assets.referential.assets import configuration_fingerprint, is_in_force
+from idm_assets.referential.assets import AUTHOR_TAG, REASON_TAG, configuration_fingerprint, is_in_force
 from idm_assets.run_requests import ONLY_STALE
 from resources.lake import Lake
 from resources.landing_zone import LandingZone
@@ -80,6 +81,11 @@ class Driver:
         self._heal()
         if not is_current(self._settings, self._lake, self._ledger):
             self._run(publish_catalog.name, {}, 1)
+        return self.report
+
+    def refresh_referential(self, tags: Mapping[str, str]) -> Report:
+        """Put the referential in force, with a note in the run's tags."""
+        self._run(refresh_referential.name, tags, 1)
         return self.report
 
     def _file_arrivals(self) -> None:
@@ -151,3 +157,10 @@ def _cause(error: SerializableErrorInfo | None) -> str:
     if error is None:
         return "no reason was recorded"
     return (error.cause or error).message.strip()
+
+
+def refresh_with_note(settings: Settings, author: str, reason: str) -> list[str]:
+    """Put the referential in force, with a word on who and why; returns what failed."""
+    with instance_of(settings) as instance:
+        driver = Driver(settings, instance, lambda _job, _days: None)
+        return driver.refresh_referential({AUTHOR_TAG: author, REASON_TAG: reason}).failures

@@ -83,14 +83,14 @@ class PlantFacts:
     Attributes:
         plant: plant.
         carry_days: how many days a value may be carried.
-        bindings: fingerprint of the plant's bindings.
+        bindings: fingerprint of what changes of the referential did to a day, by day; days without one saw none.
         inputs: rows that effective captures hold, by day.
         records: last computations, by table name and day.
     """
 
     plant: str
     carry_days: int
-    bindings: str
+    bindings: Mapping[date, str]
     inputs: dict[date, list[DayInput]] = field(default_factory=lambda: defaultdict(list))
     records: dict[tuple[str, date], PartitionRecord] = field(default_factory=dict[tuple[str, date], PartitionRecord])
 
@@ -99,7 +99,7 @@ class PlantFacts:
         cls,
         plant: str,
         carry_days: int,
-        bindings: str,
+        bindings: Mapping[date, str],
         inputs: Iterable[DayInput],
         records: Mapping[tuple[str, Partition], PartitionRecord],
     ) -> PlantFacts:
@@ -158,7 +158,7 @@ class PlantFacts:
         if derivation.held:
             parts["heard_again"] = self.heard_again(day)
         if derivation.bound:
-            parts["bindings"] = self.bindings
+            parts["bindings"] = self.bindings.get(day)
         return fingerprint(parts)
 
     def is_stale(self, table: Table, day: date) -> bool:

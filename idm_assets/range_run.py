@@ -18,11 +18,11 @@ import dagster as dg
 import duckdb
 
 from idm_assets.asset_specs import TableResult, asset_key
+from idm_assets.binding_effects import binding_effects
 from idm_assets.contracts import Partition, Table
 from idm_assets.lineage import EVENT_DAY, PlantFacts
 from idm_assets.partitions import key_of, partitions_of
 from idm_assets.pictures import pictures
-from idm_assets.referential.bindings import bindings_record
 from idm_assets.run_requests import ONLY_STALE, PROGRESS
 from resources.engine import Engine
 from resources.lake import Lake, Written
@@ -67,11 +67,10 @@ ComputeDay = Callable[[Run, Partition], Sequence[Outcome]]
 
 def plant_facts(ledger: Ledger, settings: Settings, plant: str) -> PlantFacts:
     """Everything that the fingerprints of a plant's event days depend on, as of now."""
-    standing = ledger.standing(bindings_record(plant))
     return PlantFacts.of(
         plant,
         settings.carry_days,
-        "" if standing is None else standing[1],
+        binding_effects(ledger, settings, plant),
         ledger.day_inputs(plant),
         ledger.partitions([d.table.qualified_name for d in EVENT_DAY], plant),
     )

@@ -1,6 +1,7 @@
 """The engine: in-memory DuckDB connections that spill to disk instead of growing."""
 
 import os
+import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -31,6 +32,25 @@ class Engine(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
             yield con
         finally:
             con.close()
+
+
+    @contextmanager
+    def workbench(self) -> Generator[duckdb.DuckDBPyConnection]:
+        """A connection whose tables lie in a file of their own, compressed and evictable, which goes with it.
+
+        For working tables of millions of rows: temporary tables would take the memory that queries need.
+        """
+        with self.connect() as con:
+            file = self.settings.work_path / f"workbench-{uuid.uuid4().hex}.duckdb"
+            try:
+                con.execute(f"ATTACH {literal(str(file))} AS workbench").fetchall()
+                con.execute("USE workbench").fetchall()
+                yield con
+            finally:
+                con.execute("USE memory").fetchall()
+                con.execute("DETACH DATABASE IF EXISTS workbench").fetchall()
+                for leftover in (file, file.with_name(file.name + ".wal")):
+                    leftover.unlink(missing_ok=True)
 
 
 @contextmanager

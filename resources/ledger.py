@@ -85,6 +85,21 @@ _failures = sa.Table(
     sa.Column("failed_at", sa.String, nullable=False),
 )
 
+_binding_versions = sa.Table(
+    "binding_versions",
+    _metadata,
+    sa.Column("plant", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+)
+
+_binding_effects = sa.Table(
+    "binding_effects",
+    _metadata,
+    sa.Column("plant", sa.String, primary_key=True),
+    sa.Column("day", sa.String, primary_key=True),
+    sa.Column("total", sa.BigInteger, nullable=False),
+)
+
 _standing_tables = sa.Table(
     "standing_tables",
     _metadata,
@@ -410,6 +425,31 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
             }
 
     # Unpartitioned tables and publications
+
+    def binding_effects(self, plant: str) -> tuple[int | None, dict[date, int]]:
+        """Up to which version of the referential effects on a plant's days are known, and their totals by day."""
+        v, e = _binding_versions.c, _binding_effects.c
+        with self._open().connect() as con:
+            version = con.execute(sa.select(v.version).where(v.plant == plant)).scalar_one_or_none()
+            rows = con.execute(sa.select(e.day, e.total).where(e.plant == plant)).all()
+        return version, {date.fromisoformat(row.day): row.total for row in rows}
+
+    def record_binding_effects(self, plant: str, since: int | None, version: int, totals: Mapping[date, int]) -> None:
+        """Put down the totals of the days that versions after ``since`` had an effect on; zero: none is left.
+
+        Nothing is put down if another process did so meanwhile.
+        """
+        v, e = _binding_versions.c, _binding_effects.c
+        with self._open().begin() as con:
+            known = con.execute(sa.select(v.version).where(v.plant == plant)).scalar_one_or_none()
+            if known != since:
+                return
+            for day, total in totals.items():
+                con.execute(sa.delete(_binding_effects).where(e.plant == plant, e.day == day.isoformat()))
+                if total:
+                    con.execute(insert(_binding_effects).values(plant=plant, day=day.isoformat(), total=total))
+            statement = insert(_binding_versions).values(plant=plant, version=version)
+            con.execute(statement.on_conflict_do_update(["plant"], set_={"version": version}))
 
     def record_standing(self, table: str, fingerprint: str, content_hash: str, run_id: str) -> None:
         """Record what an unpartitioned table, or the published catalog, was last made from."""

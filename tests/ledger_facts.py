@@ -1,6 +1,6 @@
 """What the ledger would know of a plant, made by hand."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, timedelta
 
 from idm_assets.contracts import Partition
@@ -28,10 +28,11 @@ def facts_of(
     records: Iterable[PartitionRecord] = (),
     *,
     carry_days: int = 7,
-    bindings: str = "b",
+    bindings: str | Mapping[date, str] = "b",
 ) -> PlantFacts:
-    """Facts of the plant from its inputs and records."""
-    return PlantFacts.of(PLANT, carry_days, bindings, inputs, {(r.table, r.partition): r for r in records})
+    """Facts of the plant from its inputs and records; one text for the bindings stands for those of all days."""
+    by_day = {day(n): bindings for n in range(-30, 400)} if isinstance(bindings, str) else bindings
+    return PlantFacts.of(PLANT, carry_days, by_day, inputs, {(r.table, r.partition): r for r in records})
 
 
 def record(table: str, number: int, fingerprint: str = "f", content: str = "c", rows: int = 1) -> PartitionRecord:

@@ -26,12 +26,12 @@ HOLD = {"source": "VARCHAR", "hold_until": "TIMESTAMPTZ"}
 SOURCES = {"point_id": "BIGINT", "source": "VARCHAR"}
 BINDING = {
     "plant": "VARCHAR", "signal_id": "BIGINT", "source": "VARCHAR", "point_id": "BIGINT", "data_type": "VARCHAR",
-    "kind": "VARCHAR", "factor": "DOUBLE", "offset": "DOUBLE", "minimum": "DOUBLE", "maximum": "DOUBLE",
-    "valid_from": "TIMESTAMPTZ", "valid_to": "TIMESTAMPTZ",
+    "kind": "VARCHAR", "hold": "VARCHAR", "factor": "DOUBLE", "offset": "DOUBLE", "minimum": "DOUBLE",
+    "maximum": "DOUBLE", "allowed": "VARCHAR", "valid_from": "TIMESTAMPTZ", "valid_to": "TIMESTAMPTZ",
 }  # fmt: skip
 _BINDING_DEFAULTS: dict[str, Any] = {
-    "plant": PLANT, "source": "s", "point_id": 1, "data_type": "double", "kind": "measurement", "factor": 1.0,
-    "offset": 0.0,
+    "plant": PLANT, "source": "s", "point_id": 1, "data_type": "double", "kind": "measurement",
+    "hold": "stepped", "factor": 1.0, "offset": 0.0,
 }  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from idm_assets.lineage import derivation_of
 from idm_assets.partitions import EVENT_DAYS, arrival_to_event
 from idm_assets.range_run import Outcome, RangeRun, Run, carried_from
 from idm_assets.referential.bindings import bindings_query
+from idm_assets.referential.history import in_force
 from idm_assets.referential.tables import SIGNALS
 from resources.engine import Engine
 from resources.lake import Lake
@@ -72,7 +73,7 @@ def clean_day(run: Run, partition: Partition) -> Sequence[Outcome]:
         run.con,
         arrived,
         f"SELECT * FROM (VALUES {ranks}) AS r(capture_key, rank)",
-        bindings_query(run.lake.relation(SIGNALS), partition),
+        bindings_query(in_force(run.lake, SIGNALS), partition),
     )
     observations = run.write(tables.OBSERVATIONS, cleaning.observations, partition)
     quarantine = run.write(tables.QUARANTINE, cleaning.quarantine, partition)

@@ -7,7 +7,8 @@ Rules, in order:
    capture the later line; the losers go to quarantine. Later is judged by what a capture says (its last
    event time), not by when it happened to be landed, so that files in any order make the same table.
 3. A bound value takes the attribute's type; what does not fit keeps its text and gets BadTypeMismatch, what
-   lies outside of the plausible range keeps its value and gets BadOutOfRange. No data is BadNoData.
+   lies outside of the plausible range, or is none of the allowed values, keeps its value and gets BadOutOfRange.
+   No data is BadNoData.
 
 Belongs here: these rules, as SQL over relations. Does not belong here: storage, Dagster, units.
 """
@@ -15,6 +16,7 @@ Belongs here: these rules, as SQL over relations. Does not belong here: storage,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 import duckdb
 
@@ -23,7 +25,22 @@ from idm_assets.sql import literal
 from idm_assets.status import BAD_NO_DATA, BAD_OUT_OF_RANGE, BAD_TYPE_MISMATCH, is_bad
 
 _CONTENT = "hash(value, text, status, detail)"
-_NUMBERS_3 = r"^\s*[-+0-9.eE]+\s+[-+0-9.eE]+\s+[-+0-9.eE]+\s*$"
+_NUMBERS_3: Final = r"^\s*[-+0-9.eE]+\s+[-+0-9.eE]+\s+[-+0-9.eE]+\s*$"
+
+_TRUTH: Final = (
+    "CASE WHEN lower(trim(as_text)) IN ('true', '1') THEN 'true'"
+    " WHEN lower(trim(as_text)) IN ('false', '0') THEN 'false' END"
+)
+_MISFIT: Final = (
+    "CASE data_type WHEN 'double' THEN o.value IS NULL WHEN 'integer' THEN o.value IS NULL OR o.value <> trunc(o.value)"
+    f" WHEN 'vector3' THEN NOT regexp_matches(coalesce(as_text, ''), {literal(_NUMBERS_3)})"
+    f" WHEN 'boolean' THEN {_TRUTH} IS NULL WHEN 'timestamp' THEN try_cast(as_text AS TIMESTAMPTZ) IS NULL"
+    " ELSE false END"
+)
+_IS_ALLOWED: Final = (
+    "CASE WHEN numeric THEN list_contains(list_transform(allowed, lambda x: try_cast(x AS DOUBLE)), o.value)"
+    f" WHEN data_type = 'boolean' THEN list_contains(allowed, {_TRUTH}) ELSE list_contains(allowed, as_text) END"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,23 +122,24 @@ def clean(con: duckdb.DuckDBPyConnection, arrived: str, ranks: str, bindings: st
 def _typed(kept: str) -> str:
     """Query that gives each row the type of its attribute and the status that it deserves."""
     no_data = f"(o.status & 4294901760) = {BAD_NO_DATA}"
-    number_as_text = (
-        "coalesce(o.text, CASE WHEN o.value = trunc(o.value) AND abs(o.value) < 1e15"
-        " THEN o.value::BIGINT::VARCHAR ELSE o.value::VARCHAR END)"
-    )
     return f"""
-        SELECT o.signal_id, o.ts, o.capture_key, o.line, o.detail,
-            CASE WHEN {no_data} OR b.data_type IN ('string', 'vector3') THEN NULL ELSE o.value END AS value,
+        SELECT signal_id, ts, capture_key, line, detail,
+            CASE WHEN {no_data} OR NOT coalesce(numeric, true) THEN NULL ELSE o.value END AS value,
             CASE WHEN {no_data} THEN NULL
-                 WHEN b.data_type IN ('string', 'vector3') THEN {number_as_text}
-                 WHEN b.data_type = 'double' AND (o.value IS NOT NULL OR trim(o.text) = '') THEN NULL
+                 WHEN data_type = 'boolean' THEN coalesce({_TRUTH}, as_text)
+                 WHEN NOT numeric THEN as_text
+                 WHEN numeric AND (o.value IS NOT NULL OR trim(o.text) = '') THEN NULL
                  ELSE o.text END AS text,
             CASE WHEN {is_bad("o.status")} THEN o.status
-                 WHEN b.data_type = 'double' AND o.value IS NULL AND coalesce(trim(o.text), '') = '' THEN {BAD_NO_DATA}
-                 WHEN b.data_type = 'double' AND o.value IS NULL THEN {BAD_TYPE_MISMATCH}
-                 WHEN b.data_type = 'vector3' AND NOT regexp_matches(coalesce(o.text, ''), {literal(_NUMBERS_3)})
-                 THEN {BAD_TYPE_MISMATCH}
-                 WHEN b.data_type = 'double' AND (o.value < b.minimum OR o.value > b.maximum) THEN {BAD_OUT_OF_RANGE}
+                 WHEN numeric AND o.value IS NULL AND coalesce(trim(o.text), '') = '' THEN {BAD_NO_DATA}
+                 WHEN {_MISFIT} THEN {BAD_TYPE_MISMATCH}
+                 WHEN numeric AND (o.value < minimum OR o.value > maximum) THEN {BAD_OUT_OF_RANGE}
+                 WHEN allowed IS NOT NULL AND NOT {_IS_ALLOWED} THEN {BAD_OUT_OF_RANGE}
                  ELSE o.status END AS status
-        FROM ({kept}) o LEFT JOIN bound b
-          ON o.signal_id = b.signal_id AND o.ts >= b.valid_from AND o.ts < b.valid_to"""
+        FROM (
+            SELECT o.*, b.data_type, b.data_type IN ('double', 'integer') AS numeric, b.minimum, b.maximum, b.allowed,
+                coalesce(o.text, CASE WHEN o.value = trunc(o.value) AND abs(o.value) < 1e15
+                    THEN o.value::BIGINT::VARCHAR ELSE o.value::VARCHAR END) AS as_text
+            FROM ({kept}) o LEFT JOIN bound b
+              ON o.signal_id = b.signal_id AND o.ts >= b.valid_from AND o.ts < b.valid_to
+        ) o"""

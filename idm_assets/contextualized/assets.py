@@ -12,6 +12,7 @@ from idm_assets.lineage import derivation_of
 from idm_assets.partitions import EVENT_DAYS
 from idm_assets.range_run import Outcome, RangeRun, Run, carried_from
 from idm_assets.referential.bindings import bindings_query
+from idm_assets.referential.history import in_force
 from idm_assets.referential.tables import SIGNALS
 from resources.engine import Engine
 from resources.lake import Lake
@@ -80,7 +81,7 @@ def states_of_day(run: Run, partition: Partition) -> Sequence[Outcome]:
 
 def bind(run: Run, partition: Partition) -> str:
     """Put the bindings of a day into the temporary table ``bound``; returns a query over it."""
-    query = bindings_query(run.lake.relation(SIGNALS), partition)
+    query = bindings_query(in_force(run.lake, SIGNALS), partition)
     run.con.execute(f"CREATE OR REPLACE TEMP TABLE bound AS {query}").fetchall()
     return "SELECT * FROM bound"
 

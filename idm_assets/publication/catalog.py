@@ -24,6 +24,7 @@ from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Table, comment_of
 from idm_assets.referential import tables as referential
+from idm_assets.referential.history import in_force
 from idm_assets.sql import identifier, literal
 from idm_assets.status import SYMBOL_MASK, symbols
 from resources.lake import Lake
@@ -57,12 +58,15 @@ class View:
 
 
 _EFFECTIVE = "t.capture_key IN (SELECT capture_key FROM capture.effective)"
+_HISTORY: Final = (referential.ROW_ID.name, referential.RECORDED_BY.name)
 _FIGURES = (
     f"t.plant, t.day, t.window_start, {_POINT}, p.unit, t.count, t.average, t.time_average, t.minimum, t.maximum,"
     " t.first, t.last, t.percent_good, t.good_s, t.held_value"
 )
 
 VIEWS: Final = (
+    # First, since others join it. A view and no table: a fleet has millions of points, few of which a query needs.
+    View(referential.POINTS),
     View(
         capture.OBSERVATIONS,
         f"t.plant, t.arrived_on, {_ID}, t.line, t.part, g.source, g.tag, t.ts, t.value, t.text, {_STATUS}, t.detail",
@@ -117,10 +121,8 @@ VIEWS: Final = (
         f"t.plant, t.day, {_POINT}, t.state, t.duration_s, t.percent, t.occurrences",
         _POINTS,
     ),
-    View(referential.DATA_MODELS),
-    View(referential.EQUIPMENT),
-    View(referential.AVATARS),
-    View(referential.SIGNALS),
+    *(View(table, f"t.* EXCLUDE ({', '.join(_HISTORY)})") for table in referential.HISTORISED),
+    View(referential.VERSIONS, "t.* EXCLUDE (change_id, inputs)"),
 )
 
 _EXTRA_COMMENTS: Final = {
@@ -190,12 +192,11 @@ def _build(lake: Lake, effective: Sequence[int], path: Path) -> dict[str, int]:
 
 
 def _make_dimensions(con: duckdb.DuckDBPyConnection, lake: Lake, effective: Sequence[int]) -> None:
-    """The small tables that views join: names of signals and points, status symbols, effective captures."""
+    """The small tables that views join: names of signals, status symbols, effective captures."""
     con.execute(
         f"CREATE TABLE capture.tags AS SELECT DISTINCT plant, signal_id, source, tag"
         f" FROM ({lake.relation(capture.TAGS)}) ORDER BY plant, source, tag"
     ).fetchall()
-    con.execute(f"CREATE TABLE referential.points AS {lake.relation(referential.POINTS)}").fetchall()
     con.execute("CREATE TABLE referential.status_codes (code BIGINT, symbol VARCHAR, description VARCHAR)").fetchall()
     codes = ", ".join(
         f"({code}, {literal(symbol)}, {literal(text)})" for code, (symbol, text) in sorted(symbols().items())
@@ -208,7 +209,6 @@ def _make_dimensions(con: duckdb.DuckDBPyConnection, lake: Lake, effective: Sequ
     comments = {
         "capture.tags": "Names behind the signal keys.",
         "capture.effective": "Keys of the captures whose rows count.",
-        "referential.points": referential.POINTS.description,
         "referential.status_codes": "OPC UA StatusCodes, as published by the OPC Foundation.",
     }
     for name, comment in comments.items():
@@ -218,12 +218,12 @@ def _make_dimensions(con: duckdb.DuckDBPyConnection, lake: Lake, effective: Sequ
 def _make_view(con: duckdb.DuckDBPyConnection, lake: Lake, view: View) -> None:
     name = f"{identifier(view.table.layer)}.{identifier(view.table.name)}"
     con.execute(
-        f"CREATE VIEW {name} AS SELECT {view.columns} FROM ({lake.relation(view.table)}) t {view.joins}"
+        f"CREATE VIEW {name} AS SELECT {view.columns} FROM ({_live(lake, view.table)}) t {view.joins}"
         f" WHERE {view.condition}"
     ).fetchall()
     con.execute(f"COMMENT ON VIEW {name} IS {literal(view.table.description)}").fetchall()
     described = {column.name: comment_of(column) for column in view.table.columns} | {
-        key: text for key, text in _EXTRA_COMMENTS.items() if view.columns != "t.*"
+        key: text for key, text in _EXTRA_COMMENTS.items() if not view.columns.startswith("t.*")
     }
     for (column,) in con.sql(f"SELECT column_name FROM (DESCRIBE {name})").fetchall():
         if column in described:
@@ -231,9 +231,14 @@ def _make_view(con: duckdb.DuckDBPyConnection, lake: Lake, view: View) -> None:
             con.execute(statement).fetchall()
 
 
+def _live(lake: Lake, table: Table) -> str:
+    """Query for what a table says now."""
+    return in_force(lake, table) if table in referential.HISTORISED else lake.relation(table)
+
+
 def _count(con: duckdb.DuckDBPyConnection, lake: Lake, view: View) -> int:
     """Rows of a view, counted without its joins: the dimensions are unique, so they add none."""
-    return con.sql(f"SELECT count(*) FROM ({lake.relation(view.table)}) t WHERE {view.condition}").fetchall()[0][0]
+    return con.sql(f"SELECT count(*) FROM ({_live(lake, view.table)}) t WHERE {view.condition}").fetchall()[0][0]
 
 
 def _flush(path: Path) -> None:

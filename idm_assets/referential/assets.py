@@ -1,27 +1,39 @@
 """Dagster shell of the referential layer: configuration becomes the tables in force."""
 
+import getpass
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import dagster as dg
-import polars as pl
 
-from idm_assets.asset_specs import TableResult, asset_key, bar_chart, preview, spec_of
+from idm_assets.asset_specs import TableResult, asset_key, bar_chart, markdown_table, spec_of
 from idm_assets.contracts import Table
 from idm_assets.fingerprint import fingerprint
 from idm_assets.partitions import PLANTS
 from idm_assets.referential import tables
-from idm_assets.referential.bindings import bindings_record
-from idm_assets.referential.build import Referential, bindings_fingerprint, build_referential
+from idm_assets.referential.findings import Overview, overview_of
+from idm_assets.referential.history import Change, Version, versions
+from idm_assets.referential.refresh import apply, planned
+from idm_assets.referential.sources import CODE_VERSION, content_of_file, read_sources
 from resources.engine import Engine
-from resources.lake import Lake, Written
+from resources.lake import Lake
 from resources.ledger import Ledger
 from resources.settings import Settings
 
-CONFIGURATION = "referential.configuration"
+CONFIGURATION: Final = "referential.configuration"
 """Ledger name of the fingerprint of the configuration that the referential in force was built from."""
 
-CODE_VERSION = "1"
+AUTHOR_TAG: Final = "idm/author"
+REASON_TAG: Final = "idm/reason"
+_OTHER_CONFIGURATION: Final = frozenset({"sources", "schemas"})
+
+
+class ChangeNote(dg.Config):
+    """What the log of the referential says of a change, where the run's tags do not."""
+
+    author: str = ""
+    reason: str = ""
 
 
 @dg.multi_asset(
@@ -30,32 +42,38 @@ CODE_VERSION = "1"
     pool="referential",
 )
 def referential(
-    context: dg.AssetExecutionContext, settings: Settings, engine: Engine, lake: Lake, ledger: Ledger
+    context: dg.AssetExecutionContext,
+    config: ChangeNote,
+    settings: Settings,
+    engine: Engine,
+    lake: Lake,
+    ledger: Ledger,
 ) -> Iterator[TableResult]:
     """Read the configuration and put the referential in force; a wrong configuration leaves the former one."""
     made_of = configuration_fingerprint(settings.config_path)
-    with engine.connect() as con:
-        built = build_referential(settings.config_path, con)
-        for remark in built.remarks:
-            context.log.warning(remark)
-        for table, frame in built.frames():
-            rows = _with_former_points(lake, table, frame)
-            written = _put_in_force(rows, table, engine, lake, ledger, context.run.run_id)
-            yield dg.MaterializeResult(asset_key=asset_key(table), metadata=_metadata(table, rows, written, built))
-    plants = sorted(set(built.equipment["plant"].to_list()))
-    for plant in plants:
-        ledger.record_standing(
-            bindings_record(plant), made_of, bindings_fingerprint(built.signals, plant), context.run.run_id
-        )
-    context.instance.add_dynamic_partitions(str(PLANTS.name), plants)
+    sources = read_sources(settings.config_path)
+    with engine.workbench() as con:
+        with planned(con, lake, sources) as plan:
+            for remark in plan.remarks:
+                context.log.warning(remark)
+            version = apply(con, lake, plan, _change(context, config))
+        seen = overview_of(con, lake)
+        for table in tables.TABLES:
+            yield dg.MaterializeResult(
+                asset_key=asset_key(table), metadata=_metadata(lake, table, version, seen, len(plan.remarks))
+            )
+    context.instance.add_dynamic_partitions(str(PLANTS.name), sources.plants)
     ledger.record_standing(CONFIGURATION, made_of, made_of, context.run.run_id)
 
 
 def configuration_fingerprint(config: Path) -> str:
-    """Fingerprint of every file that the referential is built from, and of the code that reads them."""
-    folders = (config / "referential", config / "rules")
-    files = sorted(path for folder in folders if folder.is_dir() for path in folder.rglob("*") if path.is_file())
-    contents = {path.relative_to(config).as_posix(): path.read_bytes().hex() for path in files}
+    """Fingerprint of every file that the referential may be built from, and of the code that reads them."""
+    files = sorted(
+        path
+        for path in config.rglob("*")
+        if path.is_file() and path.relative_to(config).parts[0] not in _OTHER_CONFIGURATION
+    )
+    contents = {path.relative_to(config).as_posix(): content_of_file(path) for path in files}
     return fingerprint({"code": CODE_VERSION, "files": contents})
 
 
@@ -65,38 +83,42 @@ def is_in_force(configuration: str, ledger: Ledger) -> bool:
     return standing is not None and standing[0] == configuration
 
 
-def _with_former_points(lake: Lake, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
-    """Points are never forgotten: partitions that were not yet recomputed still need their names."""
-    if table is not tables.POINTS:
-        return frame
-    return pl.concat([frame, lake.frame(table).select(frame.columns)]).unique("point_id", keep="first").sort(table.sort)
+def _change(context: dg.AssetExecutionContext, config: ChangeNote) -> Change:
+    tags = context.run.tags
+    author = config.author or tags.get(AUTHOR_TAG) or tags.get("user") or _login()
+    reason = config.reason or tags.get(REASON_TAG) or "the configuration changed"
+    return Change(author, reason, context.run.run_id)
 
 
-def _put_in_force(
-    frame: pl.DataFrame, table: Table, engine: Engine, lake: Lake, ledger: Ledger, run_id: str
-) -> Written:
-    former = ledger.standing(table.qualified_name)
-    with engine.connect() as con:
-        con.register("built", frame)
-        staged = lake.stage(con, table, "SELECT * FROM built")
-        written = lake.replace(table, staged, run_id, current_hash=None if former is None else former[1])
-    ledger.record_standing(table.qualified_name, written.content_hash, written.content_hash, run_id)
-    return written
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user may have no name
+        return "unknown"
 
 
 def _metadata(
-    table: Table, frame: pl.DataFrame, written: Written, built: Referential
-) -> dict[str, dg.MarkdownMetadataValue | int | bool]:
-    metadata: dict[str, dg.MarkdownMetadataValue | int | bool] = {
-        "dagster/row_count": written.rows,
-        "changed": written.changed,
-        "preview": preview(frame),
+    lake: Lake, table: Table, version: Version | None, seen: Overview, remarks: int
+) -> dict[str, dg.MarkdownMetadataValue | int | bool | str]:
+    log = versions(lake)
+    recorded, retired = version.counts.get(table.name, (0, 0)) if version else (0, 0)
+    metadata: dict[str, dg.MarkdownMetadataValue | int | bool | str] = {
+        "dagster/row_count": seen.rows[table.name],
+        "changed": bool(recorded or retired),
+        "recorded": recorded,
+        "retired": retired,
+        "version": log[-1].version if log else 0,
+        "preview": markdown_table(*seen.previews[table.name]),
     }
+    if table is tables.VERSIONS and log:
+        metadata |= {"author": log[-1].author, "reason": log[-1].reason}
     if table is tables.AVATARS:
-        counts = frame.group_by("model").len().sort("len", descending=True)
-        metadata["chart"] = bar_chart("avatars per model", dict(counts.iter_rows()))
+        metadata["chart"] = bar_chart("avatars per model", seen.avatars_per_model)
+        metadata["without_bindings"] = seen.avatars_without_bindings
+    if table is tables.DATA_MODELS:
+        rows = [(model, seen.avatars_per_model.get(model, 0)) for model in seen.models]
+        metadata["avatars_per_model"] = markdown_table(("model", "avatars in force now"), rows)
     if table is tables.SIGNALS:
-        counts = frame.group_by("source").len().sort("len", descending=True)
-        metadata["chart"] = bar_chart("bindings per source", dict(counts.iter_rows()))
-        metadata["remarks"] = len(built.remarks)
+        metadata["chart"] = bar_chart("bindings per source", seen.bindings_per_source)
+        metadata["remarks"] = remarks
     return metadata

@@ -1,452 +1,314 @@
-"""The referential's tables, built from configuration: descriptions of machines become one history per plant.
+"""The referential's tables, built from configuration: all that is said of plants becomes one history.
 
-Belongs here: versions of models, merging of dated versions, keys, and what must hold between them. Does not
-belong here: formats of descriptions, the shape of configuration, storage.
+Belongs here: the order of the steps from statements to tables, and what must hold between tables. Does not
+belong here: formats, validity, units, storage.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from itertools import pairwise
-from pathlib import Path
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
 
 import duckdb
 import polars as pl
 
 from idm_assets.configuration import ConfigurationError
-from idm_assets.contracts import ContractError, Table, columns_of, validate
-from idm_assets.referential import tables
-from idm_assets.referential.configuration import Import, PlantDocument, file_of, read_plants
-from idm_assets.referential.description import Avatar, Description, Model, problems_of
-from idm_assets.referential.mtconnect_devices import read_devices
-from idm_assets.referential.rules import PlacedRule, Range, Subject, idle_rules, range_of, read_rules
-from idm_assets.sql import point_id, signal_id
+from idm_assets.contracts import Table
+from idm_assets.referential import resolution, tables
+from idm_assets.referential.binding_rules import bindings_of, rules_of
+from idm_assets.referential.configuration import TableImport
+from idm_assets.referential.history import content_columns, with_row_id
+from idm_assets.referential.model_register import frames
+from idm_assets.referential.rules import idle_rules
+from idm_assets.referential.sources import Sources
+from idm_assets.referential.statements import (
+    ALWAYS,
+    AVATAR_CONTENT,
+    FOREVER,
+    PLACE,
+    SHOWN_PROBLEMS,
+    SIGNAL_CONTENT,
+    create_working_tables,
+    put,
+    put_description,
+    put_document,
+    put_series,
+    put_table,
+)
+from idm_assets.referential.validity import (
+    dated_rows,
+    is_single_file,
+    overlap_problems,
+    overlaps,
+    repeated,
+    single_file_rows,
+)
+from idm_assets.sql import literal
 
-Row = dict[str, Any]
-
-_IMPORTERS: Final[dict[str, Callable[[Path], Description]]] = {"mtconnect_devices": read_devices}
-_ALWAYS: Final = datetime.min.replace(tzinfo=UTC)
-_FOREVER: Final = datetime.max.replace(tzinfo=UTC)
+AVATAR_MEANING: Final = "avatar || ' (' || coalesce(model, '?') || ')'"
+TAG_MEANING: Final = "coalesce(avatar, '?') || '.' || coalesce(attribute, '?')"
+_ROUNDS: Final = 40
+"""Doublings of the way to the root: enough for a chain of a million million parts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Referential:
-    """The tables of the referential, each as its contract in `idm_assets.referential.tables` says.
+class Built:
+    """The tables of the referential, as working tables of a connection.
 
     Attributes:
-        data_models: one row per model, version and attribute; a model without attributes has none.
-        equipment: the hierarchy.
-        avatars: things, with their validity.
-        signals: bindings, with their validity.
-        points: what values are published under.
+        con: the connection that holds them, in its current schema.
+        plants: the plants that were built.
+        scopes: the tables that were built, with the SQL condition for the rows in force that they replace.
         remarks: what was accepted but ought to be known, one sentence each.
     """
 
-    data_models: pl.DataFrame
-    equipment: pl.DataFrame
-    avatars: pl.DataFrame
-    signals: pl.DataFrame
-    points: pl.DataFrame
+    con: duckdb.DuckDBPyConnection
+    plants: tuple[str, ...]
+    scopes: Mapping[Table, str]
     remarks: tuple[str, ...] = ()
 
-    def frames(self) -> Iterator[tuple[Table, pl.DataFrame]]:
-        """Every table with its contract."""
-        for table in tables.TABLES:
-            yield table, getattr(self, table.name)
+    def query(self, table: Table) -> str:
+        """Query for the content columns of a historised table, and ``row_id``."""
+        return f"SELECT * FROM content_{table.name}"
+
+    def points(self) -> str:
+        """Query for `referential.points`: of several bindings of a point the latest says what kind it is."""
+        names = [column.name for column in tables.POINTS.columns]
+        return (
+            f"SELECT {', '.join(f'last.{n} AS {n}' for n in names)} FROM (SELECT arg_max({{"
+            + ", ".join(f"'{n}': {n}" for n in names)
+            + "}, valid_from) AS last FROM signal_rows GROUP BY point_id)"
+        )
+
+    def frame(self, table: Table) -> pl.DataFrame:
+        """The content columns of a historised table, sorted, for small ones."""
+        names = [column.name for column in content_columns(table)]
+        return self.con.sql(self.query(table)).pl().select(names).sort(table.sort, nulls_last=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One dated description of a plant's machines, and the versions that its models have in it."""
-
-    plant: str
-    item: Import
-    description: Description
-    model_versions: dict[str, str]
-
-    def path_of(self, machine: str) -> str:
-        """Equipment path of a machine."""
-        return f"{self.item.below}/{machine}"
+def build_models(con: duckdb.DuckDBPyConnection, sources: Sources) -> Built:
+    """Build the tables of models."""
+    for table, frame in frames(sources.register).items():
+        put(con, table.name, frame, create=True)
+        _make_content(con, table)
+    return Built(con, (), {tables.DATA_MODELS: "true", tables.MODEL_ATTRIBUTES: "true"})
 
 
-def build_referential(config_folder: Path, con: duckdb.DuckDBPyConnection | None = None) -> Referential:
-    """Build all tables from the folders ``referential`` and ``rules`` of a configuration.
+def build(con: duckdb.DuckDBPyConnection, sources: Sources, plants: Iterable[str] | None = None) -> Built:
+    """Build the tables of plants from what was read.
 
     Args:
-        config_folder: the configuration.
-        con: connection that computes the keys; None: one of its own.
+        con: connection in UTC; working tables are made in its current schema.
+        sources: the configuration and what it names.
+        plants: plants to build; None: all.
 
     Raises:
-        ConfigurationError: with all problems that were found, each with file and line.
-        ContractError: a table does not hold to its contract.
+        ConfigurationError: with all problems of the first stage that has any, each with its place.
     """
-    documents = read_plants(config_folder)
-    rules = read_rules(config_folder)
-    versions, models = _with_model_versions(_read_versions(documents, config_folder))
-    avatars, signals = _avatar_rows(versions), _signal_rows(versions, rules)
-    problems = [
-        *_overlaps(avatars, ("plant", "avatar"), "avatar"),
-        *_overlaps(signals, ("plant", "source", "tag"), "tag"),
-    ]
-    if problems:
-        raise ConfigurationError(problems)
-    signal_frame, point_frame = _with_keys(signals, con)
-    return Referential(
-        data_models=_checked(columns_of(_model_rows(models, rules), tables.DATA_MODELS), tables.DATA_MODELS),
-        equipment=_checked(columns_of(_equipment_rows(documents, versions), tables.EQUIPMENT), tables.EQUIPMENT),
-        avatars=_checked(columns_of(_plain(avatars), tables.AVATARS), tables.AVATARS),
-        signals=_checked(signal_frame, tables.SIGNALS),
-        points=_checked(point_frame, tables.POINTS),
-        remarks=(
-            *(remark for version in versions for remark in version.description.remarks),
-            *idle_rules(rules, list(_subjects(versions))),
-        ),
-    )
+    wanted = tuple(sorted(sources.plants if plants is None else set(plants)))
+    build_models(con, sources)
+    create_working_tables(con)
+    _put_statements(con, sources, wanted)
+    refuse(repetitions(con))
+    make_avatar_rows(con)
+    refuse([*avatar_overlaps(con), *hierarchy_problems(con), *make_bindings(con, sources, wanted)])
+    remarks = resolve_signals(con, sources)
+    make_contents(con)
+    of_plants = one_of("plant", wanted)
+    scopes = dict.fromkeys((tables.EQUIPMENT, tables.AVATARS, tables.SIGNALS), of_plants)
+    return Built(con, wanted, scopes, (*sources.remarks, *remarks))
 
 
-def bindings_fingerprint(signals: pl.DataFrame, plant: str) -> str:
-    """SHA-256 of a plant's rows of ``referential.signals``, whatever the order of rows and columns.
-
-    It changes when any binding, conversion, range or validity of the plant changes, and with nothing else.
-    """
-    columns = sorted(column.name for column in tables.SIGNALS.columns)
-    rows = signals.filter(pl.col("plant") == plant).select(columns).iter_rows()
-    lines = sorted(json.dumps(row, default=_instant_text) for row in rows)
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _instant_text(value: datetime) -> str:
-    return value.astimezone(UTC).isoformat()
-
-
-# --- dated versions --------------------------------------------------------------------------------------
-
-
-def _start(item: Import) -> datetime:
-    return item.valid_from or _ALWAYS
-
-
-def _read_versions(documents: Iterable[PlantDocument], config_folder: Path) -> list[Version]:
-    """All imports, read and checked, by start, plant and series."""
-    versions: list[Version] = []
+def _put_statements(con: duckdb.DuckDBPyConnection, sources: Sources, plants: Sequence[str]) -> None:
+    imports = [dated for dated in sources.imports if dated.plant in plants]
+    ordinals = put_series(con, imports)
     problems: list[str] = []
-    for document in documents:
-        for item in document.value.imports:
-            path = file_of(document, item, config_folder)
-            if path is None:
-                problems.append(f"{document.path}: {item.file!r} leads out of {config_folder}")
-                continue
+    for i, dated in enumerate(imports):
+        if isinstance(dated.item, TableImport):
             try:
-                description = _IMPORTERS[item.format](path)
+                problems += put_table(con, dated, ordinals[i], sources.register)
             except ConfigurationError as error:
                 problems += error.problems
-                continue
-            problems += problems_of(description)
-            versions.append(Version(document.value.plant, item, description, {}))
-    if problems:
-        raise ConfigurationError(problems)
-    return sorted(versions, key=lambda v: (_start(v.item), v.plant, v.item.series))
+        else:
+            put_description(con, dated, ordinals[i])
+    for document in sources.documents:
+        if document.value.plant in plants:
+            problems += put_document(con, document, sources.register)
+    refuse(problems)
 
 
-def _with_model_versions(versions: Sequence[Version]) -> tuple[list[Version], list[tuple[Model, str]]]:
-    """Give each model of each dated version its semantic version.
+def make_avatar_rows(con: duckdb.DuckDBPyConnection) -> None:
+    """Make ``avatar_rows`` and ``equipment_rows`` of what is said; a part without a place has that of its whole."""
+    rows_of = single_file_rows if is_single_file(con, "avatars_said") else dated_rows
+    con.execute(
+        "CREATE OR REPLACE TABLE avatar_rows AS SELECT *, false AS context"
+        f" FROM ({rows_of('avatars_said', ('avatar',), AVATAR_CONTENT)})"
+    ).fetchall()
+    for _ in range(_ROUNDS):
+        placed = con.execute(
+            "UPDATE avatar_rows a SET equipment_path = p.equipment_path FROM avatar_rows p"
+            " WHERE a.equipment_path IS NULL AND p.equipment_path IS NOT NULL AND p.plant = a.plant"
+            " AND p.avatar = a.parent AND p.valid_from <= a.valid_from AND p.valid_to > a.valid_from"
+        ).fetchall()[0][0]
+        if not placed:
+            break
+    con.execute(
+        "CREATE OR REPLACE TABLE equipment_rows AS SELECT plant, equipment_path,"
+        " split_part(equipment_path, '/', -1) AS name, said.level AS level,"
+        " nullif(rtrim(regexp_replace(equipment_path, '[^/]*$', ''), '/'), '') AS parent_path,"
+        " said.description AS description, said.origin AS origin FROM (SELECT plant, equipment_path, arg_max({"
+        "'level': level, 'description': description, 'origin': origin}, rank) AS said"
+        " FROM equipment_said GROUP BY plant, equipment_path)"
+    ).fetchall()
 
-    A model starts as 1.0.0. Another content is a new version: minor if attributes were only added to the
-    highest version so far, major otherwise; a content that was there before keeps the version it had. Models
-    are shared by all plants, and versions count in the order in which descriptions come into force.
 
-    Returns:
-        The dated versions, and each distinct (model, version).
-    """
-    contents: dict[str, dict[tuple[int, int, int], Model]] = {}
-    numbered: list[Version] = []
-    for version in versions:
-        names: dict[str, str] = {}
-        for model in version.description.models:
-            known = contents.setdefault(model.name, {})
-            number = next((n for n, m in known.items() if _content(m) == _content(model)), None)
-            if number is None:
-                number = _next_version(known, model)
-                known[number] = model
-            names[model.name] = ".".join(map(str, number))
-        numbered.append(replace(version, model_versions=names))
-    return numbered, [
-        (model, ".".join(map(str, number))) for known in contents.values() for number, model in known.items()
+def repetitions(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Avatars and tags that one file speaks of twice, one sentence each."""
+    return [
+        *overlap_problems("avatar", repeated(con, "avatars_said", ("avatar",), AVATAR_MEANING)),
+        *overlap_problems("tag", repeated(con, "signals_said", ("source", "tag"), TAG_MEANING)),
     ]
 
 
-def _content(model: Model) -> dict[str, tuple[str, str, str | None]]:
-    return {attribute.name: attribute.content for attribute in model.attributes}
+def avatar_overlaps(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Avatars that are described twice for the same time, one sentence each."""
+    return overlap_problems("avatar", overlaps(con, "avatar_rows", ("avatar",), AVATAR_MEANING))
 
 
-def _next_version(known: dict[tuple[int, int, int], Model], model: Model) -> tuple[int, int, int]:
-    if not known:
-        return 1, 0, 0
-    major, minor, _ = highest = max(known)
-    former = _content(known[highest])
-    only_added = former.items() <= _content(model).items()
-    return (major, minor + 1, 0) if only_added else (major + 1, 0, 0)
+def hierarchy_problems(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Places, levels and parents that there are not, and parts that contain themselves, one sentence each."""
+    levels = ", ".join(map(literal, tables.ISA95_LEVELS))
+    place = "a.origin || coalesce(': row ' || a.row, '')"
+    queries = {
+        "belongs to no equipment element; give it an equipment_path, or a parent that has one":
+            f"SELECT {place}, 'avatar ' || avatar FROM avatar_rows a WHERE equipment_path IS NULL AND NOT context",
+        "which is missing; add it to the equipment":
+            f"SELECT {place}, 'avatar ' || a.avatar || ' belongs to ' || a.equipment_path || ',' FROM avatar_rows a"
+            " ANTI JOIN equipment_rows e USING (plant, equipment_path)"
+            " WHERE a.equipment_path IS NOT NULL AND NOT context",
+        "which there is not at any time that it is valid":
+            f"SELECT {place}, 'avatar ' || a.avatar || ' is a part of ' || a.parent || ',' FROM avatar_rows a"
+            " ANTI JOIN avatar_rows p ON p.plant = a.plant AND p.avatar = a.parent AND p.valid_from < a.valid_to"
+            " AND p.valid_to > a.valid_from WHERE a.parent IS NOT NULL AND NOT context",
+        "which is missing; add it":
+            "SELECT e.origin, 'equipment ' || e.equipment_path || ' lies below ' || e.parent_path || ','"
+            " FROM equipment_rows e ANTI JOIN equipment_rows p"
+            " ON p.plant = e.plant AND p.equipment_path = e.parent_path WHERE e.parent_path IS NOT NULL",
+        f"expected one of {', '.join(tables.ISA95_LEVELS)}":
+            "SELECT origin, 'equipment ' || equipment_path || ' has the level ' || level || ';' FROM equipment_rows"
+            f" WHERE level NOT IN ({levels})",
+    }  # fmt: skip
+    problems: list[str] = []
+    for complaint, query in queries.items():
+        rows = con.sql(f"{query} ORDER BY ALL LIMIT {SHOWN_PROBLEMS}").fetchall()
+        problems += [f"{origin}: {what} {complaint}" for origin, what in rows]
+    return [*problems, *_cycles(con)]
 
 
-@dataclass(frozen=True, slots=True)
-class _Placed:
-    """A row with its validity, and where it comes from."""
+def _cycles(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Avatars that are parts of themselves at some time.
 
-    row: Row
-    valid_from: datetime | None
-    valid_to: datetime | None
-    origin: str
-
-
-def _history(versions: Sequence[Version], rows_of: Callable[[Version], Iterator[tuple[Row, str]]]) -> list[_Placed]:
-    """Rows of all versions with their validity; what stays the same from version to version is one row."""
-    series: dict[tuple[str, str], list[Version]] = {}
-    for version in versions:
-        series.setdefault((version.plant, version.item.series), []).append(version)
-    placed: list[_Placed] = []
-    for chain in series.values():
-        running: dict[tuple[Any, ...], _Placed] = {}
-        for version in chain:
-            start = version.item.valid_from
-            current: dict[tuple[Any, ...], _Placed] = {}
-            for row, origin in rows_of(version):
-                content = tuple(row.values())
-                earlier = running.get(content, _Placed(row, start, None, origin))
-                if content in current:
-                    # Twice the same in one version is for the search of overlaps to complain about.
-                    placed.append(earlier)
-                current[content] = earlier
-            placed += [replace(old, valid_to=start) for content, old in running.items() if content not in current]
-            running = current
-        placed += running.values()
-    return placed
+    The way up is doubled until nobody has anyone above them. Who still has after more steps than there are avatars
+    goes in circles, and whoever stands above them then is part of one.
+    """
+    con.execute(
+        "CREATE OR REPLACE TABLE ancestors AS SELECT plant, avatar, parent AS ancestor, valid_from, valid_to"
+        " FROM avatar_rows WHERE parent IS NOT NULL"
+    ).fetchall()
+    count = con.sql("SELECT count(*) FROM ancestors").fetchall()[0][0]
+    steps = 1
+    while count and steps <= count:
+        con.execute(
+            "CREATE OR REPLACE TABLE ancestors AS SELECT DISTINCT a.plant, a.avatar, b.ancestor,"
+            " greatest(a.valid_from, b.valid_from) AS valid_from, least(a.valid_to, b.valid_to) AS valid_to"
+            " FROM ancestors a JOIN ancestors b ON b.plant = a.plant AND b.avatar = a.ancestor"
+            " AND b.valid_from < a.valid_to AND b.valid_to > a.valid_from"
+        ).fetchall()
+        if not con.sql("SELECT count(*) FROM ancestors").fetchall()[0][0]:
+            return []
+        steps *= 2
+    circle = con.sql(
+        f"SELECT a.ancestor, min({PLACE}) FROM ancestors a JOIN avatar_rows r ON r.plant = a.plant"
+        f" AND r.avatar = a.ancestor GROUP BY a.plant, a.ancestor ORDER BY a.plant, a.ancestor LIMIT {SHOWN_PROBLEMS}"
+    ).fetchall()
+    if not circle:
+        return []
+    named = ", ".join(repr(avatar) for avatar, _ in circle)
+    return [f"{circle[0][1]}: avatars are parts of themselves: {named}"]
 
 
-def _overlaps(placed: Sequence[_Placed], key: Sequence[str], what: str) -> Iterator[str]:
-    """One sentence for each two rows of one key that are valid at the same time."""
-    by_key: dict[tuple[Any, ...], list[_Placed]] = {}
-    for item in placed:
-        by_key.setdefault(tuple(item.row[name] for name in key), []).append(item)
-    for values, group in by_key.items():
-        if len(group) > 1:
-            for one, other in pairwise(sorted(group, key=lambda p: p.valid_from or _ALWAYS)):
-                if (other.valid_from or _ALWAYS) < (one.valid_to or _FOREVER):
-                    yield (
-                        f"{what} {'/'.join(values)!r} has two meanings at the same time: {_meaning(one)} and "
-                        f"{_meaning(other)}; remove one of them, or let one end before the other starts"
-                    )
+def make_bindings(con: duckdb.DuckDBPyConnection, sources: Sources, plants: Sequence[str]) -> list[str]:
+    """Make ``bindings`` of what is said and of the binding rules; explicit bindings go before rules.
+
+    Returns:
+        Tags with two bindings at the same time, one sentence each.
+    """
+    rows_of = single_file_rows if is_single_file(con, "signals_said") else dated_rows
+    said = rows_of("signals_said", ("source", "tag"), SIGNAL_CONTENT)
+    rules = [placed for placed in rules_of(sources.documents) if placed.plant in plants]
+    con.execute(f"CREATE OR REPLACE TABLE bindings AS {said}").fetchall()
+    if rules:
+        con.execute("CREATE OR REPLACE TABLE explicit AS SELECT DISTINCT plant, source, tag FROM bindings").fetchall()
+    for placed in rules:
+        made = bindings_of(placed, "avatar_rows", "model_attributes")
+        con.execute(
+            f"INSERT INTO bindings BY NAME SELECT * FROM ({made}) ANTI JOIN explicit USING (plant, source, tag)"
+        ).fetchall()
+    return overlap_problems("tag", overlaps(con, "bindings", ("source", "tag"), TAG_MEANING))
 
 
-def _meaning(placed: _Placed) -> str:
-    attribute = f".{placed.row['attribute']}" if "attribute" in placed.row else f" ({placed.row['model']})"
-    return f"{placed.row['avatar']}{attribute} at {placed.origin}"
+def resolve_signals(con: duckdb.DuckDBPyConnection, sources: Sources) -> list[str]:
+    """Make ``signal_rows`` of bindings, avatars, models and rules; returns remarks.
+
+    Raises:
+        ConfigurationError: a binding refers to what there is not, or cannot be converted at all.
+    """
+    refuse(resolution.place_bindings(con))
+    refuse(resolution.attribute_problems(con))
+    refuse([*resolution.put_conversions(con), *resolution.put_ranges(con, sources.rules)])
+    refuse(resolution.put_signal_rows(con))
+    return idle_rules(sources.rules, resolution.subjects_of(con))
 
 
-# --- rows ------------------------------------------------------------------------------------------------
+def make_contents(con: duckdb.DuckDBPyConnection) -> None:
+    """Make a view ``content_<table>`` of every table of plants: content columns in order, and ``row_id``."""
+    for table in (tables.EQUIPMENT, tables.AVATARS, tables.SIGNALS):
+        _make_content(con, table)
 
 
-def _model_rows(models: Iterable[tuple[Model, str]], rules: Sequence[PlacedRule]) -> list[Row]:
-    rows: list[Row] = []
-    for model, version in models:
-        for attribute in model.attributes:
-            found = range_of(
-                rules,
-                Subject(model.name, attribute.name, attribute.kind, attribute.data_type, attribute.unit),
-            )
-            rows.append(
-                {
-                    "model": model.name,
-                    "version": version,
-                    "model_description": model.description,
-                    "attribute": attribute.name,
-                    "description": attribute.description,
-                    "data_type": attribute.data_type,
-                    "kind": attribute.kind,
-                    "unit": attribute.unit,
-                    "minimum": found.minimum if found else None,
-                    "maximum": found.maximum if found else None,
-                }
-            )
-    return rows
+def _make_content(con: duckdb.DuckDBPyConnection, table: Table) -> None:
+    names = ", ".join(_content_column(column.name) for column in content_columns(table))
+    rows = f"SELECT {names} FROM {_SOURCES[table]}"
+    con.execute(f"CREATE OR REPLACE VIEW content_{table.name} AS {with_row_id(table, rows)}").fetchall()
 
 
-def _equipment_rows(documents: Iterable[PlantDocument], versions: Iterable[Version]) -> list[Row]:
-    """Configured elements, and the machines of all versions below them; what is configured goes first."""
-    rows: dict[tuple[str, str], Row] = {}
-
-    def put(plant: str, path: str, level: str, description: str | None) -> None:
-        parent, _, name = path.rpartition("/")
-        rows[plant, path] = {
-            "plant": plant,
-            "equipment_path": path,
-            "name": name,
-            "level": level,
-            "parent_path": parent or None,
-            "description": description,
-        }
-
-    for version in versions:
-        for machine in version.description.equipment:
-            put(version.plant, version.path_of(machine.name), version.item.level, machine.description)
-    for document in documents:
-        for element in document.value.equipment:
-            put(document.value.plant, element.path, element.level, element.description)
-    return list(rows.values())
+_SOURCES: Final = {
+    tables.DATA_MODELS: "data_models", tables.MODEL_ATTRIBUTES: "model_attributes",
+    tables.EQUIPMENT: "equipment_rows", tables.AVATARS: "avatar_rows WHERE NOT context",
+    tables.SIGNALS: "signal_rows",
+}  # fmt: skip
 
 
-def _avatar_rows(versions: Sequence[Version]) -> list[_Placed]:
-    def rows_of(version: Version) -> Iterator[tuple[Row, str]]:
-        for avatar in version.description.avatars:
-            yield (
-                {
-                    "plant": version.plant,
-                    "avatar": avatar.avatar,
-                    "name": avatar.name,
-                    "model": avatar.model,
-                    "model_version": version.model_versions[avatar.model],
-                    "parent": avatar.parent,
-                    "equipment_path": version.path_of(avatar.equipment),
-                    "manufacturer": avatar.manufacturer,
-                    "product": avatar.product,
-                    "serial_number": avatar.serial_number,
-                    "external_id": avatar.external_id,
-                    "description": avatar.description,
-                },
-                avatar.origin,
-            )
-
-    return _history(versions, rows_of)
+def _content_column(name: str) -> str:
+    if name == "valid_from":
+        return f"CASE WHEN valid_from > {ALWAYS} THEN valid_from END AS valid_from"
+    if name == "valid_to":
+        return f"CASE WHEN valid_to < {FOREVER} THEN valid_to END AS valid_to"
+    return f'"{name}"'
 
 
-def _signal_rows(versions: Sequence[Version], rules: Sequence[PlacedRule]) -> list[_Placed]:
-    ranges: dict[Subject, Range | None] = {}
-    problems: dict[str, None] = {}
+def one_of(column: str, values: Iterable[str]) -> str:
+    """SQL condition that a column has one of some values."""
+    listed: Iterator[str] = (literal(value) for value in values)
+    return f"{column} IN ({', '.join(listed) or 'NULL'})"
 
-    def range_for(subject: Subject) -> Range | None:
-        if subject not in ranges:
-            try:
-                ranges[subject] = range_of(rules, subject)
-            except ConfigurationError as error:
-                problems.update(dict.fromkeys(error.problems))
-                ranges[subject] = None
-        return ranges[subject]
 
-    def rows_of(version: Version) -> Iterator[tuple[Row, str]]:
-        bindings = zip(version.description.bindings, _subjects([version]), strict=True)
-        avatars = {avatar.avatar: avatar for avatar in version.description.avatars}
-        for binding, subject in bindings:
-            found = range_for(subject)
-            delivered = found.delivered(binding.factor, binding.offset) if found else None
-            yield (
-                {
-                    "plant": version.plant,
-                    "source": binding.source,
-                    "tag": binding.tag,
-                    "equipment_path": version.path_of(avatars[binding.avatar].equipment),
-                    "avatar": binding.avatar,
-                    "attribute": binding.attribute,
-                    "model": subject.model,
-                    "model_version": version.model_versions[subject.model],
-                    "data_type": subject.data_type,
-                    "kind": subject.kind,
-                    "delivered_unit": binding.delivered_unit,
-                    "unit": subject.unit,
-                    "factor": binding.factor,
-                    "offset": binding.offset,
-                    "minimum": delivered.minimum if delivered else None,
-                    "maximum": delivered.maximum if delivered else None,
-                    "rule": delivered.rule if delivered else None,
-                },
-                binding.origin,
-            )
+def refuse(problems: Sequence[str]) -> None:
+    """Stop with what is wrong, if anything is.
 
-    placed = _history(versions, rows_of)
+    Raises:
+        ConfigurationError: there are problems.
+    """
     if problems:
-        raise ConfigurationError(tuple(problems))
-    return placed
-
-
-def _subjects(versions: Iterable[Version]) -> Iterator[Subject]:
-    """What rules may hold for: the bound attributes, in the order of the bindings."""
-    for version in versions:
-        avatars: dict[str, Avatar] = {a.avatar: a for a in version.description.avatars}
-        attributes = {(m.name, a.name): a for m in version.description.models for a in m.attributes}
-        for binding in version.description.bindings:
-            model = avatars[binding.avatar].model
-            attribute = attributes[model, binding.attribute]
-            yield Subject(
-                model,
-                attribute.name,
-                attribute.kind,
-                attribute.data_type,
-                attribute.unit,
-                version.plant,
-                binding.avatar,
-            )
-
-
-def _plain(placed: Iterable[_Placed]) -> list[Row]:
-    return [{**item.row, "valid_from": item.valid_from, "valid_to": item.valid_to} for item in placed]
-
-
-# --- frames ----------------------------------------------------------------------------------------------
-
-
-def _with_keys(signals: Sequence[_Placed], con: duckdb.DuckDBPyConnection | None) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The frames of signals and points, with their integer keys.
-
-    Raises:
-        ConfigurationError: two names share a key, which none of 10 million should.
-    """
-    rows = [{**row, "signal_id": None, "point_id": None} for row in _plain(signals)]
-    frame = columns_of(rows, tables.SIGNALS)
-    names = frame.select("plant", "source", "tag", "equipment_path", "avatar", "attribute", "unit")
-    keys = _keys(names, con)
-    frame = frame.with_columns(keys["signal_id"], keys["point_id"])
-    points = (
-        frame.sort("valid_from", nulls_last=False, maintain_order=True)
-        .unique(("plant", "equipment_path", "avatar", "attribute", "unit"), keep="last", maintain_order=True)
-        .select(column.name for column in tables.POINTS.columns)
-    )
-    tags = frame.select("signal_id", "plant", "source", "tag").unique()
-    for what, owners, key in (("tags", tags, "signal_id"), ("points", points, "point_id")):
-        shared = owners.filter(pl.col(key).is_duplicated())
-        if shared.height:
-            raise ConfigurationError([f"two {what} have the same key; rename one of {shared.head(2).rows()}"])
-    return frame, points
-
-
-def _keys(names: pl.DataFrame, con: duckdb.DuckDBPyConnection | None) -> pl.DataFrame:
-    """Columns ``signal_id`` and ``point_id`` for rows of names, in their order."""
-    query = (
-        f"SELECT {signal_id('plant', 'source', 'tag')} AS signal_id, "
-        f"{point_id('plant', 'equipment_path', 'avatar', 'attribute', 'unit')} AS point_id "
-        f"FROM referential_names ORDER BY position"
-    )
-    own = duckdb.connect() if con is None else con.cursor()
-    try:
-        own.register("referential_names", names.with_row_index("position"))
-        return own.sql(query).pl()
-    finally:
-        own.close()
-
-
-def _checked(frame: pl.DataFrame, table: Table) -> pl.DataFrame:
-    """The frame in contract order, sorted.
-
-    Raises:
-        ContractError: a value breaks the contract, or a key repeats.
-    """
-    ordered = frame.select(column.name for column in table.columns).sort(table.sort, nulls_last=False)
-    failures = validate(table, ordered)
-    repeated = ordered.filter(ordered.select(table.key).is_duplicated())
-    if repeated.height:
-        failures.append(f"key {table.key} repeats, for example {repeated.select(table.key).row(0)}")
-    if failures:
-        raise ContractError(table, failures)
-    return ordered
+        raise ConfigurationError(problems)

@@ -1,42 +1,105 @@
-"""The neutral description of things and tags that an importer yields, of one dated version.
+"""The neutral description of models, things and tags that an importer yields, of one dated version.
 
-Belongs here: what is common to all formats that describe machines, and the rules that hold for every
+Belongs here: what is common to all formats that describe equipment, and the rules that hold for every
 description. Does not belong here: a format (each importer is a module of its own), plants, validity, tables.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, TypeVar
 
 ItemT = TypeVar("ItemT")
+
+DataType = Literal["double", "integer", "boolean", "string", "timestamp", "vector3"]
+Kind = Literal["measurement", "state", "text"]
+ModelKind = Literal["telemetry", "record"]
+Sampling = Literal["on_change", "periodic"]
+Hold = Literal["stepped", "sloped"]
+Pii = Literal["none", "pseudonymous", "personal", "sensitive"]
+
+NUMERIC: Final[frozenset[DataType]] = frozenset({"double", "integer"})
+
+
+def default_kind(data_type: DataType, allowed: tuple[str, ...] = ()) -> Kind:
+    """What an attribute is unless something else is said: numbers are measured, choices are states."""
+    if data_type in NUMERIC:
+        return "measurement"
+    return "state" if data_type == "boolean" or allowed else "text"
 
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """One attribute of a data model; types, kinds and units as in `idm_assets.referential.tables`."""
+    """One attribute of a data model.
+
+    Attributes:
+        name: name, unique in the model; a dot separates levels, as in ``Identification.Manufacturer``.
+        data_type: type of its values.
+        kind: measurement: a quantity; state: holds until it changes and makes intervals; text: neither.
+        unit: symbol of the canonical unit, as `idm_assets.referential.units.check_symbol` accepts it.
+        description: what it means.
+        minimum: smallest plausible value, in the canonical unit.
+        maximum: largest plausible value, in the canonical unit.
+        allowed: the only plausible values, as text; empty: any.
+        key: part of what identifies a record.
+        required: every avatar or record has it.
+        sampling: whether it is reported on change or periodically; None: unknown.
+        cadence_s: expected seconds between reports; for ``on_change`` the longest expected silence.
+        deadband: smallest change that is reported, in the canonical unit.
+        hold: how values between two reports are to be read: stepped keeps the earlier, sloped is the line.
+        pii: class of personal data.
+        semantic_id: where the meaning is defined: an IRI, IRDI or NodeId.
+        inherited_from: the model further up that brought the attribute in; None: the model itself.
+    """
 
     name: str
-    data_type: str
-    kind: str
+    data_type: DataType
+    kind: Kind
     unit: str | None = None
     description: str | None = None
-
-    @property
-    def content(self) -> tuple[str, str, str | None]:
-        """What two attributes of one name must agree in to be the same."""
-        return self.data_type, self.kind, self.unit
+    minimum: float | None = None
+    maximum: float | None = None
+    allowed: tuple[str, ...] = ()
+    key: bool = False
+    required: bool = False
+    sampling: Sampling | None = None
+    cadence_s: float | None = None
+    deadband: float | None = None
+    hold: Hold = "stepped"
+    pii: Pii = "none"
+    semantic_id: str | None = None
+    inherited_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A type of things, with its attributes sorted by name."""
+    """A type of things, with its attributes sorted by name, the inherited ones among them.
+
+    Attributes:
+        name: name, unique per version.
+        description: what it describes.
+        attributes: all attributes, sorted by name.
+        version: semantic version; None: it gets one by comparing its content with what was there before.
+        kind: telemetry: its attributes are reported one by one; record: a row has them all.
+        extends: name of the model whose attributes it inherits.
+        business_object: what the business calls such a thing.
+        owner: who answers for the model.
+        semantic_id: where the meaning is defined: an IRI, IRDI or NodeId.
+        origin: ``file:line`` where it is described.
+    """
 
     name: str
     description: str | None
     attributes: tuple[Attribute, ...]
+    version: str | None = None
+    kind: ModelKind = "telemetry"
+    extends: str | None = None
+    business_object: str | None = None
+    owner: str | None = None
+    semantic_id: str | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +121,8 @@ class Avatar:
         model: name of its model.
         parent: identifier of the avatar that it is a part of.
         equipment: name of the machine that it belongs to.
-        manufacturer: maker.
-        product: maker's name of the product.
-        serial_number: maker's serial number.
-        external_id: identifier in the system that describes it.
+        external_ids: what other systems call it: ``serial_number``, ``asset_number``, ``vin``, ``uuid``, ...
+        static_attributes: what does not change while it is valid: ``manufacturer``, ``product``, ``year``, ...
         description: what people say of it.
         origin: ``file:line`` where it is described.
     """
@@ -71,26 +132,38 @@ class Avatar:
     model: str
     parent: str | None
     equipment: str
-    manufacturer: str | None
-    product: str | None
-    serial_number: str | None
-    external_id: str | None
-    description: str | None
-    origin: str
+    external_ids: Mapping[str, str] = field(default_factory=dict[str, str])
+    static_attributes: Mapping[str, str] = field(default_factory=dict[str, str])
+    description: str | None = None
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a tag of a source stands for; published value = delivered value x factor + offset."""
+    """What a tag of a source stands for.
+
+    The value in the delivered unit is ``raw x scale + offset``; how it gets to the attribute's unit follows from
+    the two units.
+
+    Attributes:
+        source: source that delivers the tag.
+        tag: name of the tag, as delivered.
+        avatar: identifier of the avatar.
+        attribute: attribute of the avatar's model.
+        delivered_unit: symbol of the unit in which the source delivers; None: the attribute's own.
+        scale: see above.
+        offset: see above.
+        origin: ``file:line`` where it is described.
+    """
 
     source: str
     tag: str
     avatar: str
     attribute: str
-    delivered_unit: str | None
-    factor: float
-    offset: float
-    origin: str
+    delivered_unit: str | None = None
+    scale: float = 1.0
+    offset: float = 0.0
+    origin: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +178,31 @@ class Description:
         remarks: what was accepted but ought to be known, one sentence each.
     """
 
-    models: tuple[Model, ...]
-    equipment: tuple[Equipment, ...]
-    avatars: tuple[Avatar, ...]
-    bindings: tuple[Binding, ...]
+    models: tuple[Model, ...] = ()
+    equipment: tuple[Equipment, ...] = ()
+    avatars: tuple[Avatar, ...] = ()
+    bindings: tuple[Binding, ...] = ()
     remarks: tuple[str, ...] = ()
 
 
-def problems_of(description: Description) -> list[str]:
+def problems_of(description: Description, known: Mapping[str, Model] | None = None) -> list[str]:
     """What makes a description unusable, one sentence per problem; empty when it is sound.
 
     Names and identifiers must be unique, references must lead somewhere, and parents come before their parts,
     which rules out cycles.
+
+    Args:
+        description: what an importer found.
+        known: models from elsewhere that avatars may be of, by name.
     """
     problems = [
-        *_repeated(description.models, lambda m: m.name, lambda m: f"model {m.name!r}"),
+        *_repeated(description.models, lambda m: m.name, lambda m: f"{m.origin}: model {m.name!r}".lstrip(": ")),
         *_repeated(description.equipment, lambda e: e.name, lambda e: f"{e.origin}: machine {e.name!r}"),
         *_repeated(description.avatars, lambda a: a.avatar, lambda a: f"{a.origin}: avatar {a.avatar!r}"),
     ]
     machines = {element.name for element in description.equipment}
-    attributes = {model.name: {a.name for a in model.attributes} for model in description.models}
+    models = dict(known or {}) | {model.name: model for model in description.models}
+    attributes = {name: {a.name for a in model.attributes} for name, model in models.items()}
     for model in description.models:
         about = f"attribute of model {model.name!r}: "
         problems += [about + text for text in _repeated(model.attributes, lambda a: a.name, lambda a: repr(a.name))]
@@ -144,8 +222,8 @@ def problems_of(description: Description) -> list[str]:
             problems.append(f"{where} is bound to the unknown avatar {binding.avatar!r}")
         elif binding.attribute not in attributes.get(model := model_of[binding.avatar], set()):
             problems.append(f"{where} is bound to {binding.attribute!r}, which model {model!r} does not have")
-        if not math.isfinite(binding.factor) or binding.factor == 0 or not math.isfinite(binding.offset):
-            problems.append(f"{where} has the impossible conversion x {binding.factor} + {binding.offset}")
+        if not math.isfinite(binding.scale) or binding.scale == 0 or not math.isfinite(binding.offset):
+            problems.append(f"{where} has the impossible conversion x {binding.scale} + {binding.offset}")
     return problems
 
 

@@ -19,8 +19,17 @@ from typing import Final
 from xml.parsers import expat
 
 from idm_assets.configuration import ConfigurationError
-from idm_assets.referential.description import Attribute, Avatar, Binding, Description, Equipment, Model
-from idm_assets.referential.units import IDENTITY, UnitError, conversion, symbol_of
+from idm_assets.referential.description import (
+    Attribute,
+    Avatar,
+    Binding,
+    DataType,
+    Description,
+    Equipment,
+    Kind,
+    Model,
+)
+from idm_assets.referential.units import UnitError, symbol_of
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 MAX_DEPTH: Final = 100
@@ -307,15 +316,17 @@ def _component(element: _Element, avatar: str, device: _Component | None, parent
             model=element.name,
             parent=parent,
             equipment=device.avatar.equipment if device else name,
-            manufacturer=about.get("manufacturer"),
-            product=about.get("model"),
-            serial_number=about.get("serialNumber"),
-            external_id=element.get("uuid"),
+            external_ids=_given(uuid=element.get("uuid"), serial_number=about.get("serialNumber")),
+            static_attributes=_given(manufacturer=about.get("manufacturer"), product=about.get("model")),
             description=" ".join(about.text.split()) or None,
             origin=element.place,
         ),
         device.source if device else name,
     )
+
+
+def _given(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value}
 
 
 # --- data items ------------------------------------------------------------------------------------------
@@ -379,9 +390,9 @@ def _item(component: _Component, element: _Element, remarks: list[str]) -> _Item
             f"got id {own[:MAX_NAME]!r}, type {kind_name[:MAX_NAME]!r}, category {category[:MAX_NAME]!r}",
         )
     data_type, kind = _type_and_kind(element, category, kind_name)
-    unit, delivered_unit, factor, offset = None, None, 1.0, 0.0
+    unit, delivered_unit, scale = None, None, 1.0
     if kind != "state":
-        unit, delivered_unit, factor, offset = _scale(element, data_type, remarks)
+        unit, delivered_unit, scale = _scale(element, data_type, remarks)
     name = "_".join(
         filter(None, (snake_case(kind_name), snake_case(sub_type), "condition" * (category == "CONDITION")))
     )
@@ -395,14 +406,13 @@ def _item(component: _Component, element: _Element, remarks: list[str]) -> _Item
             component.avatar.avatar,
             name,
             delivered_unit,
-            factor,
-            offset,
-            element.place,
+            scale,
+            origin=element.place,
         ),
     )
 
 
-def _type_and_kind(element: _Element, category: str, kind_name: str) -> tuple[str, str]:
+def _type_and_kind(element: _Element, category: str, kind_name: str) -> tuple[DataType, Kind]:
     """Data type and kind of the attribute that a DataItem becomes."""
     units = element.get("units") or element.get("nativeUnits")
     several = (element.get("representation") or "").upper() in _SEVERAL_VALUES
@@ -417,8 +427,8 @@ def _type_and_kind(element: _Element, category: str, kind_name: str) -> tuple[st
     return "string", "state"
 
 
-def _scale(element: _Element, data_type: str, remarks: list[str]) -> tuple[str | None, str | None, float, float]:
-    """Canonical unit, delivered unit, factor and offset of a DataItem.
+def _scale(element: _Element, data_type: str, remarks: list[str]) -> tuple[str | None, str | None, float]:
+    """Canonical unit, delivered unit and scale of a DataItem.
 
     An adapter delivers native units. ``nativeScale`` divides the delivered value, as in the reference agent
     (cppagent, ``DataItem::computeConversionFactors``). Values that are no single number are published as
@@ -430,16 +440,9 @@ def _scale(element: _Element, data_type: str, remarks: list[str]) -> tuple[str |
     if data_type != "double":
         if element.get("nativeScale"):
             remarks.append(f"{element.place}: nativeScale of a value that is no single number is not applied")
-        return delivered_unit, delivered_unit, 1.0, 0.0
+        return delivered_unit, delivered_unit, 1.0
     unit = _symbol(units or native, element.place, remarks)
-    scale = _native_scale(element)
-    try:
-        step = IDENTITY if native == (units or native) else conversion(delivered_unit, unit)
-    except UnitError as error:
-        raise ConfigurationError(
-            [f"{element.place}: nativeUnits {native!r} and units {units!r} of a DataItem do not fit: {error}"]
-        ) from None
-    return unit, delivered_unit, step.factor / scale, step.offset
+    return unit, delivered_unit, 1 / _native_scale(element)
 
 
 def _native_scale(element: _Element) -> float:

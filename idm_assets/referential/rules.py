@@ -15,6 +15,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from idm_assets.configuration import ConfigurationError, load_folder
+from idm_assets.referential.description import NUMERIC
 from idm_assets.referential.units import UnitError, check_symbol, conversion
 
 FOLDER: Final = "rules"
@@ -80,7 +81,10 @@ class PlacedRule:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What a rule may hold for; without plant and avatar it is an attribute of a data model at large."""
+    """What a rule may hold for; without plant and avatars it is an attribute of a data model at large.
+
+    ``avatar_globs`` are those patterns for avatars, of all that rules have, which the avatars in question match.
+    """
 
     model: str
     attribute: str
@@ -88,7 +92,7 @@ class Subject:
     data_type: str
     unit: str | None
     plant: str | None = None
-    avatar: str | None = None
+    avatar_globs: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +102,6 @@ class Range:
     minimum: float | None
     maximum: float | None
     rule: str
-
-    def delivered(self, factor: float, offset: float) -> Range:
-        """The same range before the conversion value x factor + offset."""
-        bounds = [None if b is None else (b - offset) / factor for b in (self.minimum, self.maximum)]
-        low, high = bounds if factor > 0 else reversed(bounds)
-        return Range(low, high, self.rule)
 
 
 def read_rules(config_folder: Path) -> tuple[PlacedRule, ...]:
@@ -146,7 +144,7 @@ def range_of(rules: Sequence[PlacedRule], subject: Subject) -> Range | None:
     try:
         step = conversion(rule.unit or subject.unit, subject.unit)
     except UnitError as error:
-        about = f"{subject.model}.{subject.attribute}" + (f" of {subject.avatar}" if subject.avatar else "")
+        about = f"{subject.model}.{subject.attribute}"
         raise ConfigurationError(
             [f"{holding.place}: rule {rule.name!r} does not fit attribute {about}: {error}; narrow its match"]
         ) from None
@@ -156,15 +154,16 @@ def range_of(rules: Sequence[PlacedRule], subject: Subject) -> Range | None:
 
 def matches(match: Match, subject: Subject) -> bool:
     """Whether all patterns of a match fit; a pattern for what the subject leaves open does not."""
-    if subject.data_type != "double":
+    if subject.data_type not in NUMERIC:
         return False
     pairs = (
         (match.plant, subject.plant),
         (match.model, subject.model),
         (match.attribute, subject.attribute),
-        (match.avatar, subject.avatar),
         (match.kind, subject.kind),
     )
+    if match.avatar is not None and match.avatar not in subject.avatar_globs:
+        return False
     return all(pattern is None or (text is not None and fnmatchcase(text, pattern)) for pattern, text in pairs)
 
 

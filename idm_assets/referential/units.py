@@ -115,6 +115,17 @@ def _converted(value: Fraction, source: Any, target: Any) -> Fraction:  # noqa: 
 
 
 @lru_cache(maxsize=4096)
+def is_affine(symbol: str) -> bool:
+    """Whether the zero of a unit is not the zero of what it measures, as with ``degC``.
+
+    Raises:
+        UnitError: the unit is not known.
+    """
+    registry: Any = _registry()
+    return bool(registry.Quantity(Fraction(0), _parse(symbol)).to_root_units().magnitude != 0)
+
+
+@lru_cache(maxsize=4096)
 def symbol_of(mtconnect_name: str) -> str | None:
     """Short symbol of a unit as MTConnect names it, such as ``mm/s^2`` for ``MILLIMETER/SECOND^2``.
 

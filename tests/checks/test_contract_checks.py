@@ -1,14 +1,15 @@
 """Contract and uniqueness of what is live, including what got there past the lake's own checks."""
 
 import uuid
+from dataclasses import replace
 
 import pytest
 
 from checks.asset_checks import find
 from idm_assets.aggregated import tables as aggregated
+from idm_assets.capture import tables as capture
 from idm_assets.cleaned import tables as cleaned
 from idm_assets.contracts import Partition
-from idm_assets.referential import tables as referential
 from idm_assets.sql import literal
 from resources.lake import StagedFile
 from tests.relations import DAY, PARTITION, PLANT, at, contract_rows
@@ -86,10 +87,10 @@ def test_a_key_that_occurs_twice_in_a_partition_is_found(con, lake, ledger):
     assert find("uniqueness", con, lake, ledger, cleaned.OBSERVATIONS, [OTHER]).passed
 
 
-def test_a_key_with_an_open_validity_is_unique_too(con, lake, ledger):
-    """NULL is a value of the key here: two bindings of one tag since ever are one too many."""
-    row = {"plant": PLANT, "source": "s", "tag": "t", "data_type": "double", "kind": "state"}
-    put(con, lake, referential.SIGNALS, [row, row | {"valid_from": at(0)}], None)
-    assert find("uniqueness", con, lake, ledger, referential.SIGNALS, None).passed
-    put(con, lake, referential.SIGNALS, [row, row | {"point_id": 2}], None)
-    assert not find("uniqueness", con, lake, ledger, referential.SIGNALS, None).passed
+def test_null_is_a_value_of_a_key(con, lake, ledger):
+    """Two rows without a line in one file are one too many."""
+    table = replace(capture.QUARANTINE, key=("path", "line"))
+    put(con, lake, table, [{"path": "a", "line": None}, {"path": "a", "line": 1}], PARTITION)
+    assert find("uniqueness", con, lake, ledger, table, [PARTITION]).passed
+    put(con, lake, table, [{"path": "a", "line": None}, {"path": "a", "line": None}], PARTITION)
+    assert not find("uniqueness", con, lake, ledger, table, [PARTITION]).passed

@@ -1,8 +1,6 @@
 """Plausibility rules: which one holds, in which unit, and what is refused."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from idm_assets.configuration import ConfigurationError
 from idm_assets.referential.rules import (
@@ -17,7 +15,8 @@ from idm_assets.referential.rules import (
     read_rules,
 )
 
-SUBJECT = Subject("Rotary", "temperature", "measurement", "double", "degC", "NIST", "Mazak03-C2")
+SUBJECT = Subject("Rotary", "temperature", "measurement", "double", "degC", "NIST", frozenset({"Mazak0[13]-*"}))
+"""Of an avatar like Mazak03-C2, which matches one of the globs for avatars used here."""
 
 
 def rule(name: str, match: Match, unit: str | None = None, minimum=0.0, maximum: float | None = 10.0) -> PlacedRule:
@@ -56,37 +55,16 @@ def test_what_a_model_leaves_open_matches_no_pattern_and_only_numbers_match():
     assert not matches(Match(attribute="*"), Subject("Rotary", "temperature_condition", "state", "string", None))
 
 
-def test_bounds_are_converted_to_the_unit_of_the_attribute_and_back_to_the_delivered_one():
+def test_bounds_are_converted_to_the_unit_of_the_attribute():
     found = range_of([rule("a", Match(attribute="temperature"), "degF", 32.0, 212.0)], SUBJECT)
     assert found is not None
     assert (found.minimum, found.maximum) == pytest.approx((0, 100))
-    delivered = found.delivered(factor=1 / 1.8, offset=-32 / 1.8)
-    assert (delivered.minimum, delivered.maximum) == pytest.approx((32, 212))
-
-
-@given(
-    st.floats(-1e6, 1e6),
-    st.floats(0, 1e6),
-    st.floats(0.001, 1000) | st.floats(-1000, -0.001),
-    st.floats(-1000, 1000),
-    st.floats(-1e6, 1e6),
-)
-def test_a_delivered_value_is_in_range_when_the_converted_one_is(low, width, factor, offset, value):
-    canonical = Range(low, low + width, "r")
-    delivered = canonical.delivered(factor, offset)
-    assert delivered.minimum <= delivered.maximum
-    converted = value * factor + offset
-    slack = 1e-6 * (1 + abs(converted) + abs(low) + width)
-    if low + slack < converted < low + width - slack:
-        assert delivered.minimum <= value <= delivered.maximum
-    if converted < low - slack or converted > low + width + slack:
-        assert not delivered.minimum <= value <= delivered.maximum
 
 
 @pytest.mark.parametrize("unit", [None, "mm"])
 def test_a_contradictory_unit_names_rule_and_attribute(unit):
-    subject = Subject("Linear", "position", "measurement", "double", unit, "NIST", "X")
-    with pytest.raises(ConfigurationError, match=r"r\.yaml:a: rule 'a' does not fit attribute Linear\.position of X"):
+    subject = Subject("Linear", "position", "measurement", "double", unit, "NIST")
+    with pytest.raises(ConfigurationError, match=r"r\.yaml:a: rule 'a' does not fit attribute Linear\.position:"):
         range_of([rule("a", Match(attribute="*"), "degC")], subject)
 
 

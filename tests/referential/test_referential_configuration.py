@@ -38,8 +38,8 @@ def test_the_levels_are_those_of_the_contract():
 
 
 def test_the_example_is_valid():
-    (document,) = read_plants(EXAMPLES)
-    assert document.value.plant == "nist"
+    document, showroom = read_plants(EXAMPLES)
+    assert (document.value.plant, showroom.value.plant) == ("nist", "showroom")
     starts = [item.valid_from for item in document.value.imports]
     assert starts == [datetime(2016, 10, 6, tzinfo=UTC), datetime(2017, 2, 27, tzinfo=UTC)]
 
@@ -83,15 +83,16 @@ def test_all_problems_of_all_files_come_at_once(tmp_path):
     equipment = "\n  - {path: E/S/A, level: Area}\n  - {path: E, level: Site}"
     config(tmp_path, an_import("none.xml", "E/X") + an_import() + an_import(), equipment)
     config(tmp_path, plant="P", name="q.yaml")
-    again = "starts when imports[0] of series 'main' does; change start or series"
+    place = f"{tmp_path}/referential/p.yaml"
+    again = f"starts when the import at {place}:7 of series 'main' does; change start or series"
     assert problems(tmp_path) == [
         "p.yaml:4: equipment[1].path: the element above, 'E/S', is missing; add it to the equipment",
-        "p.yaml:5: equipment[2].path: 'E' was already given",
+        f"p.yaml:5: equipment[2].path: 'E' was already given at {place}:3",
         f"p.yaml:7: imports[0].file: there is no file {tmp_path}/referential/none.xml",
         "p.yaml:7: imports[0].below: 'E/X' is missing; add it to the equipment",
         f"p.yaml:8: imports[1].valid_from: {again}",
         f"p.yaml:9: imports[2].valid_from: {again}",
-        f"q.yaml:1: plant: plant 'P' has its file already: {tmp_path}/referential/p.yaml",
+        f"q.yaml:3: equipment[0].path: 'E' was already given at {place}:3",
     ]
 
 
@@ -113,5 +114,6 @@ def test_an_unknown_field_or_level_is_reported_with_its_line(tmp_path):
     assert first.startswith("p.yaml:4: equipment[1].level: expected 'Enterprise', 'Site'")
     assert first.endswith("(got 'Shed')")
     assert second == (
-        "p.yaml:6: imports[0].valid_form: unknown field; known here: below, file, format, level, series, valid_from"
+        "p.yaml:6: imports[0].valid_form: unknown field; known here: below, columns, constants,"
+        " extent, file, format, level, of, series, sheet, source, valid_from"
     )

@@ -14,8 +14,8 @@ from idm_assets.referential.description import (
     problems_of,
 )
 
-AVATAR = Avatar("a", "a", "Mo", None, "E", None, None, None, None, None, "f:1")
-BINDING = Binding("s", "t", "a", "x", None, 1.0, 0.0, "f:2")
+AVATAR = Avatar("a", "a", "Mo", None, "E", origin="f:1")
+BINDING = Binding("s", "t", "a", "x", origin="f:2")
 SOUND = Description(
     (Model("Mo", None, (Attribute("x", "double", "measurement"),)),),
     (Equipment("E", None, "f:0"),),
@@ -34,7 +34,7 @@ def bound(**changes) -> Description:
         (SOUND, None),
         (bound(avatar="b"), "f:2: tag 't' of source 's' is bound to the unknown avatar 'b'"),
         (bound(attribute="y"), "is bound to 'y', which model 'Mo' does not have"),
-        (bound(factor=0.0), "impossible conversion"),
+        (bound(scale=0.0), "impossible conversion"),
         (bound(offset=float("nan")), "impossible conversion"),
         (replace(SOUND, avatars=(AVATAR, AVATAR)), "avatar 'a' and f:1: avatar 'a': given more than once"),
         (replace(SOUND, avatars=(replace(AVATAR, parent="a"),)), "is a part of 'a', which is not described"),

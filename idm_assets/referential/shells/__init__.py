@@ -1,0 +1,1 @@
+"""Parts of the import and export of asset administration shells; the doors are one level up."""
