@@ -14,6 +14,7 @@ from checks.conservation import BALANCES, Sources, check_conservation
 from checks.continuity import check_continuity
 from checks.contract import check_contract, check_uniqueness
 from checks.finding import Finding
+from checks.plausibility import check_plausibility
 from idm_assets.aggregated import tables as aggregated
 from idm_assets.asset_specs import asset_key, markdown_table
 from idm_assets.capture import tables as capture
@@ -24,6 +25,7 @@ from idm_assets.contracts import Partition, Table
 from idm_assets.partitions import partition_of
 from idm_assets.referential import tables as referential
 from idm_assets.referential.findings import QUESTIONS, answer
+from idm_assets.referential.history import in_force
 from resources.engine import Engine
 from resources.lake import Lake
 from resources.ledger import Ledger
@@ -126,6 +128,21 @@ def questions_of_referential(
 
 
 @dg.asset_check(
+    asset=asset_key(contextualized.MEASUREMENTS),
+    name="plausibility",
+    description="Every value is what its data model expects: in range, one of the allowed values, of its type.",
+)
+def plausibility(context: dg.AssetCheckExecutionContext, engine: Engine, lake: Lake) -> dg.AssetCheckResult:
+    """Count by model and attribute what the cleaned layer marked as implausible."""
+    partitions = partitions_of_run(dict(context.run.tags))
+    with engine.connect() as con:
+        measured = lake.relation(contextualized.MEASUREMENTS, partitions)
+        finding = check_plausibility(con, measured, in_force(lake, referential.SIGNALS))
+    key = asset_key(contextualized.MEASUREMENTS)
+    return result_of("plausibility", key, finding, dg.AssetCheckSeverity.WARN)
+
+
+@dg.asset_check(
     asset=asset_key(cleaned.OBSERVATIONS),
     name="continuity",
     description="Every source is heard on every day between its first and its last.",
@@ -164,4 +181,9 @@ def _partition_in(path: str) -> Partition:
     return Partition(values["plant"], datetime.fromisoformat(values["arrived_on"]).date())
 
 
-ASSET_CHECKS: Final = (*(checks_of_layer(tables) for tables in LAYERS), questions_of_referential, continuity)
+ASSET_CHECKS: Final = (
+    *(checks_of_layer(tables) for tables in LAYERS),
+    questions_of_referential,
+    plausibility,
+    continuity,
+)

@@ -90,7 +90,11 @@ def effects_of_changes(
         f"({literal(former)}, {literal(day)})" for former, day in _carried(days, carry_days) if former in set(reached)
     )
     heard = lake.relation(LAST_VALUES, [Partition(plant, day) for day in reached])
-    clipped = "epoch_us(greatest(valid_from, day::TIMESTAMPTZ)), epoch_us(least(valid_to, (day + 1)::TIMESTAMPTZ))"
+    # A value that was reported before its binding began is not carried, so a start matters that far back.
+    clipped = (
+        f"epoch_us(greatest(valid_from, (day - {carry_days})::TIMESTAMPTZ)),"
+        " epoch_us(least(valid_to, (day + 1)::TIMESTAMPTZ))"
+    )
     texts = ", ".join(f"coalesce({name}::VARCHAR, chr(30))" for name in _quoted())
     rows = con.sql(
         f"WITH own AS (SELECT day, signal_id FROM ({heard}) SEMI JOIN changed USING (signal_id)),"
@@ -115,6 +119,4 @@ def _overlaps(day: date, first: datetime, last: datetime, near: timedelta) -> bo
 
 def _carried(days: list[date], carry_days: int) -> list[tuple[date, date]]:
     """Each computed day with the one before it, where values may be carried from that."""
-    return [
-        (former, day) for former, day in pairwise(days) if day - former <= timedelta(days=carry_days)
-    ]
+    return [(former, day) for former, day in pairwise(days) if day - former <= timedelta(days=carry_days)]

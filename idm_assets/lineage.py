@@ -49,18 +49,25 @@ class Derivation:
 
 
 EVENT_DAY: Final = (
-    Derivation(cleaned.OBSERVATIONS, captured=True, bound=True),
-    Derivation(cleaned.QUARANTINE, captured=True, bound=True),
+    Derivation(cleaned.OBSERVATIONS, captured=True, bound=True, code_version="2"),
+    Derivation(cleaned.QUARANTINE, captured=True, bound=True, code_version="2"),
     Derivation(cleaned.LAST_VALUES, (cleaned.OBSERVATIONS,), carried=True),
     Derivation(contextualized.MEASUREMENTS, (cleaned.OBSERVATIONS,), bound=True),
     Derivation(contextualized.UNMAPPED, (cleaned.OBSERVATIONS,), bound=True),
     Derivation(contextualized.STATES, (contextualized.MEASUREMENTS,), carried=True, held=True, bound=True),
-    Derivation(aggregated.MINUTES, (contextualized.MEASUREMENTS,), carried=True, held=True, bound=True),
+    Derivation(
+        aggregated.MINUTES, (contextualized.MEASUREMENTS,), carried=True, held=True, bound=True, code_version="2"
+    ),
     # A late report of a state moves the end of holding, which hours show although no minute changes.
     Derivation(
-        aggregated.HOURS, (aggregated.MINUTES, contextualized.MEASUREMENTS), carried=True, held=True, bound=True
+        aggregated.HOURS,
+        (aggregated.MINUTES, contextualized.MEASUREMENTS),
+        carried=True,
+        held=True,
+        bound=True,
+        code_version="2",
     ),
-    Derivation(aggregated.DAYS, (aggregated.HOURS,)),
+    Derivation(aggregated.DAYS, (aggregated.HOURS,), code_version="2"),
     Derivation(aggregated.STATE_DURATIONS, (contextualized.STATES,)),
 )
 

@@ -19,8 +19,8 @@ BAD = 0x80000000
 UNCERTAIN = 0x40000000
 
 TIMELINE = {
-    "point_id": "BIGINT", "source": "VARCHAR", "kind": "VARCHAR", "ts": "TIMESTAMPTZ", "value": "DOUBLE",
-    "text": "VARCHAR", "status": "BIGINT", "carried": "BOOLEAN",
+    "point_id": "BIGINT", "source": "VARCHAR", "kind": "VARCHAR", "hold": "VARCHAR", "ts": "TIMESTAMPTZ",
+    "value": "DOUBLE", "text": "VARCHAR", "status": "BIGINT", "carried": "BOOLEAN",
 }  # fmt: skip
 HOLD = {"source": "VARCHAR", "hold_until": "TIMESTAMPTZ"}
 SOURCES = {"point_id": "BIGINT", "source": "VARCHAR"}

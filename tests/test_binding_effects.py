@@ -94,6 +94,12 @@ def test_a_change_from_a_day_on_leaves_the_days_before_alone(plant):
     assert plant.bind(SIGNALS[0] | {"valid_to": str(day(30))}, *SIGNALS[1:]) == {}
 
 
+def test_a_start_within_the_horizon_touches_the_day_that_a_value_is_carried_into(plant):
+    """Tag a was heard on day 1 at noon and is carried into day 5, unless its binding began after that report."""
+    late = SIGNALS[0] | {"valid_from": str(day(3))}
+    assert plant.bind(late, *SIGNALS[1:]).keys() == {0, 1, 5}
+
+
 def test_what_no_value_sees_touches_nothing(plant):
     named = [avatar | {"name": "another", "external_ids": {"vin": "1"}} for avatar in AVATARS]
     assert plant.bind(*SIGNALS, avatars=named) == {}

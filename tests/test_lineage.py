@@ -127,7 +127,7 @@ def test_tables_come_after_what_they_read():
 
 def test_hours_read_more_of_the_measurements_than_minutes_show(con):
     """A late report of a state says that the machine was alive: it adds held time and changes no minute."""
-    quiet = [(1, "s", "measurement", at(0), 5.0, None, 0, False)]
+    quiet = [(1, "s", "measurement", "stepped", at(0), 5.0, None, 0, False)]
     timeline = relation(TIMELINE, quiet)
     minutes, hours = [], []
     for hold_until in (at(600), at(7200)):

@@ -17,7 +17,7 @@ from idm_assets.sql import literal
 
 
 def carried(last_values: str, bound: str, partition: Partition) -> str:
-    """Query for the values in force at the start of a day: ``point_id, source, kind, ts, value, text, status``.
+    """Query for the values in force at the start of a day: ``point_id, source, kind, hold, ts, value, text, status``.
 
     ``ts`` is the start of the day. The binding in force at that instant gives the meaning, so a tag that was
     bound anew at midnight does not carry its old value into its new meaning's unit.
@@ -29,7 +29,7 @@ def carried(last_values: str, bound: str, partition: Partition) -> str:
     """
     start = literal(partition.start)
     return (
-        f'SELECT b.point_id, b.source, b.kind, {start} AS ts, o.value * b.factor + b."offset" AS value, o.text,'
+        f'SELECT b.point_id, b.source, b.kind, b.hold, {start} AS ts, o.value * b.factor + b."offset" AS value, o.text,'
         f" o.status FROM ({last_values}) o JOIN ({bound}) b ON o.signal_id = b.signal_id"
         f" AND b.valid_from <= o.ts AND b.valid_to > {start}"
     )
@@ -38,7 +38,7 @@ def carried(last_values: str, bound: str, partition: Partition) -> str:
 def observed(measurements: str, bound: str) -> str:
     """Query for the day's measurements in the columns of `carried`."""
     return (
-        f"SELECT b.point_id, b.source, b.kind, o.ts, o.value, o.text, o.status FROM ({measurements}) o"
+        f"SELECT b.point_id, b.source, b.kind, b.hold, o.ts, o.value, o.text, o.status FROM ({measurements}) o"
         f" JOIN ({bound}) b ON o.signal_id = b.signal_id AND o.point_id = b.point_id"
         f" AND o.ts >= b.valid_from AND o.ts < b.valid_to"
     )
@@ -67,7 +67,7 @@ class Timeline:
     """What intervals and averages of a day are made of, as queries.
 
     Attributes:
-        values: ``point_id, source, kind, ts, value, text, status, carried``: carried and observed values.
+        values: ``point_id, source, kind, hold, ts, value, text, status, carried``: carried and observed values.
         carried: the carried ones alone, in the columns of `carried`.
         hold: ``source, hold_until``.
     """

@@ -61,7 +61,7 @@ _EFFECTIVE = "t.capture_key IN (SELECT capture_key FROM capture.effective)"
 _HISTORY: Final = (referential.ROW_ID.name, referential.RECORDED_BY.name)
 _FIGURES = (
     f"t.plant, t.day, t.window_start, {_POINT}, p.unit, t.count, t.average, t.time_average, t.minimum, t.maximum,"
-    " t.first, t.last, t.percent_good, t.good_s, t.held_value"
+    " t.first, t.last, t.percent_good, t.good_s, t.opening_value, t.held_value"
 )
 
 VIEWS: Final = (

@@ -100,7 +100,10 @@ def computed(con, historian, interval, window):
     scale = window / interval
     timeline = relation(
         TIMELINE,
-        [(1, "s", "measurement", at(s * scale), value, None, status, False) for s, value, status in raw(historian)],
+        [
+            (1, "s", "measurement", "stepped", at(s * scale), value, None, status, False)
+            for s, value, status in raw(historian)
+        ],
     )
     hold = relation(HOLD, [("s", at(END_OF_DATA_S * scale))])
     query = windows.minutes(timeline, hold)

@@ -16,11 +16,11 @@ MINUTE, HOUR, LAST = 60.0, 3600.0, 86_400.0
 FIGURES = (
     "count", "average", "time_average", "minimum", "maximum", "first", "last", "percent_good", "good_s", "held_value",
 )  # fmt: skip
-CARRIED = {name: TIMELINE[name] for name in ("point_id", "source", "kind", "ts", "value", "text", "status")}
+CARRIED = {name: TIMELINE[name] for name in ("point_id", "source", "kind", "hold", "ts", "value", "text", "status")}
 
 
 def said(second, value=None, status=0, *, carried=False, **other):
-    defaults = {"point_id": 1, "source": "s", "kind": "measurement", "text": None}
+    defaults = {"point_id": 1, "source": "s", "kind": "measurement", "hold": "stepped", "text": None}
     return {**defaults, "ts": at(second), "value": value, "status": status, "carried": carried, **other}
 
 
@@ -50,6 +50,17 @@ def aggregated(con, timeline, hold):
 
 
 # Vectors
+
+
+def test_a_sloped_value_follows_the_line_to_the_next_report(con):
+    """The same samples: on the lines between them 7.41667, if the last one holds to the end of the hour."""
+    minutes_and_values = zip((0, 55, 56, 57, 58, 59), (0, 10, 20, 30, 40, 50), strict=True)
+    timeline = [said(minute * 60, float(value), hold="sloped") for minute, value in minutes_and_values]
+    found = aggregated(con, timeline, {"s": HOUR})
+    # (5 x 55 + 15 + 25 + 35 + 45 + 50) / 60
+    assert found["hour", 1, 0]["time_average"] == pytest.approx(445 / 60)
+    assert found["minute", 1, 3300]["time_average"] == pytest.approx(15.0)
+    assert found["minute", 1, 0]["held_value"] == pytest.approx(10 / 55)
 
 
 def test_a_value_held_weighs_by_the_time_it_holds(con):
@@ -160,10 +171,10 @@ POINTS = st.dictionaries(
 
 
 def timeline_of(points):
-    """Points 1 and 2 are of source s, point 3 is of t."""
+    """Points 1 and 2 are of source s, point 3 is of t; point 2 is sloped."""
     rows = []
     for point, (carried, observed) in points.items():
-        other = {"point_id": point, "source": "t" if point == 3 else "s"}
+        other = {"point_id": point, "source": "t" if point == 3 else "s", "hold": "sloped" if point == 2 else "stepped"}
         rows += [] if carried is None else [carried_in(*carried, **other)]
         rows += [said(second, *content, **other) for second, content in observed.items()]
     return rows
@@ -186,20 +197,31 @@ def us(second):
     return round(second * 1e6)
 
 
-def figures(carried, observed, hold_until, start, length):
+def on_the_line(second, one, other):
+    """Value at an instant between two reports ``(second, value)``."""
+    return one[1] + (other[1] - one[1]) * (us(second) - us(one[0])) / (us(other[0]) - us(one[0]))
+
+
+def figures(carried, observed, hold_until, window, *, sloped):
     """The definitions, applied to one window of one point; None if the window has no report and no held time."""
+    start, length = window
     end = start + length
     inside = [good(observed[s]) for s in sorted(observed) if start <= s < end]
     values = [value for value in inside if value is not None]
     in_force = ([] if carried is None else [(0.0, good(carried))]) + [(s, good(observed[s])) for s in sorted(observed)]
-    integral, good_us, any_us = 0.0, 0, 0
-    for (since, value), (until, _) in pairwise([*in_force, (hold_until, None)]):
+    integral, good_us, any_us, held = 0.0, 0, 0, None
+    for i, ((since, value), (until, following)) in enumerate(pairwise([*in_force, (hold_until, None)])):
+        line = sloped and not (i == 0 and carried) and None not in {value, following} and until > since
+        if since < end:
+            held = on_the_line(min(end, until), (since, value), (until, following)) if line else value
         overlap = min(us(until), us(end)) - max(us(since), us(start))
         if overlap > 0:
             any_us += overlap
             if value is not None:
                 good_us += overlap
-                integral += value * overlap
+                ends = [max(since, start), min(until, end)]
+                mean = sum(on_the_line(e, (since, value), (until, following)) for e in ends) / 2 if line else value
+                integral += mean * overlap
     if not inside and not any_us:
         return None
     return {
@@ -209,7 +231,7 @@ def figures(carried, observed, hold_until, start, length):
         "minimum": min(values, default=None), "maximum": max(values, default=None),
         "first": values[0] if values else None, "last": values[-1] if values else None,
         "percent_good": good_us / us(length) * 100, "good_s": good_us / 1e6,
-        "held_value": [value for since, value in in_force if since < end][-1],
+        "held_value": held,
     }  # fmt: skip
 
 
@@ -225,7 +247,7 @@ def expected_of(points, hold):
         }
         for level, (length, windows_of_level) in starts.items():
             for start in windows_of_level:
-                found = figures(carried, observed, until, start, length)
+                found = figures(carried, observed, until, (start, length), sloped=point == 2)
                 if found is not None:
                     expected[level, point, start] = found
     return expected
@@ -266,6 +288,7 @@ def test_the_same_rows_give_the_same_bits(con):
     con.execute(
         "CREATE OR REPLACE TEMP TABLE many AS"
         " SELECT (n % 3)::BIGINT AS point_id, 's' AS source, 'measurement' AS kind,"
+        " if(n % 3 = 1, 'sloped', 'stepped') AS hold,"
         f" TIMESTAMPTZ '{START:%Y-%m-%d} 00:00:00+00' + to_microseconds(n * 400_003) AS ts,"
         f" sin(n) * 1e3 AS value, NULL::VARCHAR AS text, 0::BIGINT AS status, false AS carried FROM range(200_000) r(n)"
     ).fetchall()

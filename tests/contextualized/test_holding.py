@@ -41,8 +41,11 @@ def measured(second, signal=1, point=1):
 def test_a_carried_value_stands_at_midnight_in_the_canonical_unit(con):
     rows = carried(con, [last(value=100.0, status=0x400)], binding(point_id=7, kind="state", factor=0.5, offset=-3.0))
     assert rows == [
-        {"point_id": 7, "source": "s", "kind": "state", "ts": START, "value": 47.0, "text": None, "status": 0x400}
-    ]
+        {
+            "point_id": 7, "source": "s", "kind": "state", "hold": "stepped", "ts": START, "value": 47.0, "text": None,
+            "status": 0x400,
+        }
+    ]  # fmt: skip
 
 
 def test_text_and_bad_are_carried_as_they_are(con):
