@@ -4,6 +4,6 @@ Belongs here: what must hold between and within tables, and how a violation is s
 rejecting input; that happens before a table is published, in the layer that writes it.
 """
 
-from checks.asset_checks import ASSET_CHECKS
+from checks.asset_checks import checks_of
 
-__all__ = ["ASSET_CHECKS"]
+__all__ = ["checks_of"]

@@ -5,12 +5,11 @@ A check covers the partitions of its run. Executed on its own it covers all live
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import dagster as dg
 import duckdb
 
-from checks.conservation import BALANCES, Sources, check_conservation
+from checks.conservation import Sources, balance_of, check_conservation
 from checks.continuity import check_continuity
 from checks.contract import check_contract, check_uniqueness
 from checks.finding import Finding
@@ -22,18 +21,27 @@ from idm_assets.capture.sources import load_sources
 from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Partition, Table
+from idm_assets.lineage import record_derivations
 from idm_assets.partitions import partition_of
 from idm_assets.referential import tables as referential
 from idm_assets.referential.findings import QUESTIONS, answer
 from idm_assets.referential.history import in_force
+from idm_assets.referential.model_contract import RecordModels
 from resources.engine import Engine
 from resources.lake import Lake
 from resources.ledger import Ledger
 from resources.settings import Settings
 
-LAYERS: Final = (
-    capture.TABLES, cleaned.TABLES, contextualized.TABLES, aggregated.TABLES, referential.TABLES,
-)  # fmt: skip
+
+def layers_of(models: RecordModels) -> tuple[tuple[Table, ...], ...]:
+    """The tables of every layer, those made of records among them."""
+    recorded = [derivation.table for derivation in record_derivations(models)]
+    cleaned_records = [table for table in recorded if table.layer == cleaned.LAYER]
+    typed_records = [table for table in recorded if table.layer == contextualized.LAYER]
+    return (
+        capture.TABLES, (*cleaned.TABLES, *cleaned_records), (*contextualized.TABLES, *typed_records),
+        aggregated.TABLES, referential.TABLES,
+    )  # fmt: skip
 
 
 def partitions_of_run(tags: dict[str, str]) -> list[Partition] | None:
@@ -55,8 +63,9 @@ def check_specs(table: Table) -> list[dg.AssetCheckSpec]:
     specs = [dg.AssetCheckSpec("contract", asset=key, description="Every live value holds to the table's contract.")]
     if table.key:
         specs.append(dg.AssetCheckSpec("uniqueness", asset=key, description=f"({', '.join(table.key)}) is unique."))
-    if table in BALANCES:
-        specs.append(dg.AssetCheckSpec("conservation", asset=key, description=f"{BALANCES[table].law}."))
+    balance = balance_of(table)
+    if balance is not None:
+        specs.append(dg.AssetCheckSpec("conservation", asset=key, description=f"{balance.law}."))
     return specs
 
 
@@ -94,8 +103,10 @@ def find(
         return check_contract(lake, table, partitions)
     if check == "uniqueness":
         return check_uniqueness(con, lake, table, partitions)
+    balance = balance_of(table)
+    assert balance is not None, "the check is made for tables with a law only"
     judged = _live_partitions(ledger, lake, table) if partitions is None else partitions
-    return check_conservation(con, BALANCES[table], Sources(lake, ledger, judged))
+    return check_conservation(con, balance, Sources(lake, ledger, judged))
 
 
 @dg.multi_asset_check(
@@ -150,7 +161,7 @@ def plausibility(context: dg.AssetCheckExecutionContext, engine: Engine, lake: L
 def continuity(settings: Settings, ledger: Ledger) -> dg.AssetCheckResult:
     """List the silent days of every source."""
     entries = load_sources(settings.config_path)
-    inputs = ledger.day_inputs()
+    inputs = [row for row in ledger.day_inputs() if row.observations]
     irregular_entries = {entry.name for entry in entries if entry.expected == "irregular"}
     irregular = ledger.sources_of(irregular_entries)
     lateness = max((entry.lateness_days for entry in entries), default=0)
@@ -181,9 +192,7 @@ def _partition_in(path: str) -> Partition:
     return Partition(values["plant"], datetime.fromisoformat(values["arrived_on"]).date())
 
 
-ASSET_CHECKS: Final = (
-    *(checks_of_layer(tables) for tables in LAYERS),
-    questions_of_referential,
-    plausibility,
-    continuity,
-)
+def checks_of(models: RecordModels) -> tuple[dg.AssetChecksDefinition, ...]:
+    """All checks of a code location with these record models."""
+    layers = (checks_of_layer(tables) for tables in layers_of(models))
+    return (*layers, questions_of_referential, plausibility, continuity)

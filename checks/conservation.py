@@ -68,22 +68,58 @@ def _captured_rows(s: Sources) -> str:
     )
 
 
-def _cleaned(s: Sources) -> str:
+def _arrived(s: Sources, table: Table, columns: str) -> str:
+    """Query over what effective captures hold of the event days in question."""
     inputs = [row for p in s.partitions for row in s.ledger.day_inputs(p.plant, [p.day])]
     arrivals = sorted({Partition(row.plant, row.arrived_on) for row in inputs})
     wanted = sorted({(row.capture_key, row.day) for row in inputs})
     pairs = ", ".join(f"({key}, {literal(day)})" for key, day in wanted) or "(NULL, NULL)"
-    distinct = (
-        f"SELECT DISTINCT plant, ts::DATE AS day, signal_id, ts, hash(value, text, status, detail)"
-        f" FROM ({s.lake.relation(capture.OBSERVATIONS, arrivals)}) o"
+    return (
+        f"SELECT {columns} FROM ({s.lake.relation(table, arrivals)}) o"
         f" SEMI JOIN (VALUES {pairs}) AS w(capture_key, day) ON o.capture_key = w.capture_key AND o.ts::DATE = w.day"
     )
+
+
+def _cleaned(s: Sources) -> str:
+    observed = "DISTINCT plant, ts::DATE AS day, signal_id, ts, hash(value, text, status, detail)"
+    distinct = _arrived(s, capture.OBSERVATIONS, observed)
     return (
         f"SELECT plant, day, sum(arrived) AS came_in, sum(kept) AS accounted_for FROM ("
         f"SELECT plant, day, 1 AS arrived, 0 AS kept FROM ({distinct}) UNION ALL"
         f" SELECT plant, day, 0, 1 FROM ({s.table(cleaned.OBSERVATIONS)}) UNION ALL"
         f" SELECT plant, day, 0, 1 FROM ({s.table(cleaned.QUARANTINE)})) GROUP BY ALL"
     )
+
+
+def _captured_records(s: Sources) -> str:
+    return (
+        f"SELECT plant, day, sum(said) AS came_in, sum(held) AS accounted_for FROM ("
+        f"SELECT plant, arrived_on AS day, coalesce(records, 0) AS said, 0 AS held"
+        f" FROM ({s.table(capture.CAPTURES)}) UNION ALL"
+        f" SELECT plant, arrived_on, 0, 1 FROM ({s.table(capture.RECORDS)})) GROUP BY ALL"
+    )
+
+
+def _cleaned_records(s: Sources) -> str:
+    arrived = _arrived(s, capture.RECORDS, "plant, ts::DATE AS day")
+    return (
+        f"SELECT plant, day, sum(arrived) AS came_in, sum(kept) AS accounted_for FROM ("
+        f"SELECT plant, day, 1 AS arrived, 0 AS kept FROM ({arrived}) UNION ALL"
+        f" SELECT plant, day, 0, reports FROM ({s.table(cleaned.RECORDS)}) UNION ALL"
+        f" SELECT plant, day, 0, reports FROM ({s.table(cleaned.RECORD_QUARANTINE)})) GROUP BY ALL"
+    )
+
+
+def _typed_records(table: Table) -> Callable[[Sources], str]:
+    def query(s: Sources) -> str:
+        return (
+            f"SELECT plant, day, sum(cleaned) AS came_in, sum(typed) AS accounted_for FROM ("
+            f"SELECT plant, day, 1 AS cleaned, 0 AS typed FROM ({s.table(cleaned.RECORDS)})"
+            f" WHERE record_table = {literal(table.name)} UNION ALL"
+            f" SELECT plant, day, 0, 1 FROM ({s.table(table)})) GROUP BY ALL"
+        )
+
+    return query
 
 
 def _contextualized(s: Sources) -> str:
@@ -139,6 +175,8 @@ def _durations(s: Sources) -> str:
 BALANCES: Final = {
     capture.CAPTURES: Balance("lines = decoded + quarantined + skipped", _captured_lines),
     capture.OBSERVATIONS: Balance("what captures report = observations and quarantine that are stored", _captured_rows),
+    capture.RECORDS: Balance("records that captures report = records that are stored", _captured_records),
+    cleaned.RECORDS: Balance("arrived records = reports of cleaned, lost and rejected ones", _cleaned_records),
     cleaned.OBSERVATIONS: Balance("distinct arrived observations = cleaned + conflicts", _cleaned),
     contextualized.MEASUREMENTS: Balance("cleaned = measurements + unmapped", _contextualized),
     contextualized.STATES: Balance("time claimed by intervals = time covered once", _states),
@@ -149,6 +187,15 @@ BALANCES: Final = {
     aggregated.DAYS: Balance("counts per hour = counts per day", _same_counts(aggregated.HOURS, aggregated.DAYS)),
     aggregated.STATE_DURATIONS: Balance("time in intervals = time per state", _durations),
 }
+
+
+def balance_of(table: Table) -> Balance | None:
+    """The law of a table, if there is one; every table of a record model has one."""
+    if table in BALANCES:
+        return BALANCES[table]
+    if table.layer == contextualized.LAYER and table not in contextualized.TABLES:
+        return Balance(f"cleaned records of {table.name} = rows of the table", _typed_records(table))
+    return None
 
 
 def check_conservation(con: duckdb.DuckDBPyConnection, balance: Balance, sources: Sources) -> Finding:

@@ -16,9 +16,10 @@ def check_contract(lake: Lake, table: Table, partitions: Sequence[Partition] | N
     """Validate all live rows with the contract's pandera schema."""
     failures: list[tuple[str, str]] = []
     files = lake.live_files(table, partitions)
+    changed = lake.changed_columns(table) if files else frozenset[str]()
     for file in files:
         partition = "/".join(part for part in file.parent.parts if "=" in part)
-        failures += [(partition, failure) for failure in contract_failures(table, file)]
+        failures += [(partition, failure) for failure in contract_failures(table, file, changed)]
     columns = len(table.stored_columns)
     return Finding(
         passed=not failures,

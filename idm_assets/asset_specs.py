@@ -6,13 +6,14 @@ Belongs here: asset keys, specs, column pages, previews, charts. Does not belong
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import dagster as dg
 import polars as pl
 
-from idm_assets.contracts import Table
+from idm_assets.contracts import Column, Table
 
 TableResult = dg.MaterializeResult[Any]
 """What an asset returns to Dagster: metadata; the rows go to the lake."""
@@ -35,12 +36,23 @@ def column_schema(table: Table) -> dg.TableSchema:
                 type=column.type.duckdb.lower(),
                 description=column.description,
                 constraints=dg.TableColumnConstraints(nullable=column.nullable),
-                tags={"unit": column.unit.replace("%", "percent")} if column.unit else {},
+                tags=_column_tags(column),
             )
             for column in table.columns
         ],
         constraints=dg.TableConstraints(other=[f"unique ({', '.join(table.key)})"] if table.key else []),
     )
+
+
+def _column_tags(column: Column) -> dict[str, str]:
+    tags: dict[str, str] = {}
+    if column.unit:
+        # Dagster takes letters, digits, '_', '-' and '.' in tags; the description has the unit as it is written.
+        plain = column.unit.replace("%", "percent").replace("/", "_per_")
+        tags["unit"] = re.sub(r"[^A-Za-z0-9_.-]+", "_", plain)[:63]
+    if column.pii != "none":
+        tags["pii"] = column.pii
+    return tags
 
 
 def spec_of(
@@ -86,10 +98,15 @@ def preview(frame: pl.DataFrame) -> dg.MarkdownMetadataValue:
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> dg.MarkdownMetadataValue:
+    """Rows as a Markdown table to be shown; see `markdown_rows`."""
+    return dg.MetadataValue.md(markdown_rows(header, rows))
+
+
+def markdown_rows(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Rows as a Markdown table; pipes and line ends in values are escaped, long values cut."""
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
-    return dg.MetadataValue.md("\n".join(lines))
+    return "\n".join(lines)
 
 
 def _cell(value: object) -> str:

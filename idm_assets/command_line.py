@@ -78,23 +78,28 @@ def ingest() -> None:
 def status() -> None:
     """Show what waits, what is stale and why, and what failed."""
     from idm_assets.instance import instance_of
-    from idm_assets.lineage import EVENT_DAY, contiguous
+    from idm_assets.lineage import contiguous, record_derivations
     from idm_assets.partitions import PLANTS
-    from idm_assets.range_run import plant_facts
+    from idm_assets.range_run import facts_with_records
+    from idm_assets.referential.model_contract import read_record_models
     from resources.ledger import Ledger
 
     settings = Settings()
     ledger = Ledger(settings=settings)
+    models = read_record_models(settings.config_path)
+    for problem in models.problems:
+        console.print(f"record models: {problem}", highlight=False, markup=False)
     with instance_of(settings) as instance:
         plants = sorted(instance.get_dynamic_partitions(str(PLANTS.name)))
     if not plants:
         console.print("No plant is known yet. Put files into landing/<plant>/ and run: idm ingest")
     for plant in plants:
-        stale = plant_facts(ledger, settings, plant).stale()
+        facts = facts_with_records(ledger, settings, plant, record_derivations(models))
+        stale = facts.stale()
         console.print(f"[bold]{plant}[/bold]: {len(stale)} event days are stale")
         for first, last in contiguous(stale):
             tables = sorted({name for day, names in stale.items() if first <= day <= last for name in names})
-            shown = "all tables" if len(tables) == len(EVENT_DAY) else ", ".join(tables)
+            shown = "all tables" if len(tables) == len(facts.derivations()) else ", ".join(tables)
             console.print(f"  {first} to {last}: {shown}", highlight=False, soft_wrap=True)
         for (table, partition), failed in sorted(ledger.failures(plant).items(), key=str)[:20]:
             console.print(f"  failed: {table} {partition}: {failed.message}", highlight=False, markup=False)

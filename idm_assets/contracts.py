@@ -57,6 +57,7 @@ class Column:
         minimum: smallest legal value, inclusive.
         maximum: largest legal value, inclusive.
         allowed: the only legal values, where they can be listed.
+        pii: class of personal data in the column, as models have it; ``none`` for most.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Column:
     minimum: float | None = None
     maximum: float | None = None
     allowed: tuple[str, ...] = ()
+    pii: str = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +165,9 @@ class Table:
 
 
 def comment_of(column: Column) -> str:
-    """The column's description, followed by its unit in brackets where it has one."""
-    return f"{column.description} [{column.unit}]" if column.unit else column.description
+    """The column's description, followed by its unit in brackets and its class of personal data where it has them."""
+    comment = f"{column.description} [{column.unit}]" if column.unit else column.description
+    return comment if column.pii == "none" else f"{comment} (personal data: {column.pii})"
 
 
 def _value_checks(column: Column) -> list[pa.Check]:
@@ -222,6 +225,10 @@ def validate(table: Table, batch: pl.DataFrame) -> list[str]:
 PLANT: Final = Column("plant", ColumnType.TEXT, "Plant that delivered the data.")
 ARRIVED_ON: Final = Column("arrived_on", ColumnType.DATE, "UTC day on which the file reached the landing zone.")
 DAY: Final = Column("day", ColumnType.DATE, "UTC day on which it happened.")
+CAPTURE_KEY: Final = Column(
+    "capture_key", ColumnType.INTEGER, "Key of the capture; its hexadecimal is capture_id.", minimum=0
+)
+LINE: Final = Column("line", ColumnType.INTEGER, "Line in the file, counted from 1.", minimum=1)
 
 
 def columns_of(rows: Sequence[dict[str, Any]], table: Table) -> pl.DataFrame:

@@ -20,10 +20,12 @@ from idm_assets.contracts import Partition
 from idm_assets.definitions import build_defs
 from idm_assets.instance import instance_of
 from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
+from idm_assets.lineage import record_derivations
 from idm_assets.partitions import PLANTS, key_of, range_tags
 from idm_assets.publication.assets import is_current
-from idm_assets.range_run import plant_facts
+from idm_assets.range_run import facts_with_records
 from idm_assets.referential.assets import AUTHOR_TAG, REASON_TAG, configuration_fingerprint, is_in_force
+from idm_assets.referential.model_contract import read_record_models
 from idm_assets.run_requests import ONLY_STALE
 from resources.lake import Lake
 from resources.landing_zone import LandingZone
@@ -63,11 +65,12 @@ class Driver:
         self._settings = settings
         self._instance = instance
         self._announce = announce
-        self._definitions = build_defs(resource_overrides={"settings": settings})
+        self._models = read_record_models(settings.config_path)
+        self._definitions = build_defs(resource_overrides={"settings": settings}, record_models=self._models)
         self._landing = LandingZone(settings=settings)
         self._ledger = Ledger(settings=settings)
         self._lake = Lake(settings=settings)
-        self.report = Report()
+        self.report = Report(failures=[f"record models: {problem}" for problem in self._models.problems])
 
     def bring_up_to_date(self) -> Report:
         """Refresh the referential, file what arrived, compute what is stale, publish.
@@ -79,7 +82,7 @@ class Driver:
             self._run(refresh_referential.name, {}, 1)
         self._file_arrivals()
         self._heal()
-        if not is_current(self._settings, self._lake, self._ledger):
+        if not is_current(self._settings, self._lake, self._ledger, self._models):
             self._run(publish_catalog.name, {}, 1)
         return self.report
 
@@ -116,7 +119,7 @@ class Driver:
                 self._run(compute_event_days.name, tags, days)
 
     def _stale(self, plant: str) -> list[RangeRequest]:
-        facts = plant_facts(self._ledger, self._settings, plant)
+        facts = facts_with_records(self._ledger, self._settings, plant, record_derivations(self._models))
         return list(decide_event_days(facts, self._ledger.failures(plant), limit=10_000))
 
     def _run(self, job_name: str, tags: Mapping[str, str], days: int) -> None:

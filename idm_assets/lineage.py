@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Final
 
@@ -22,6 +22,7 @@ from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Partition, Table
 from idm_assets.fingerprint import fingerprint
+from idm_assets.referential.model_contract import RecordModels, contract_of, fingerprint_of
 from resources.ledger import DayInput, PartitionRecord
 
 
@@ -36,6 +37,8 @@ class Derivation:
         carried: it reads the last values of the day before.
         held: it depends on whether sources are heard on later days.
         bound: it depends on the bindings.
+        recorded: it is made of records; all others are made of observations.
+        models: fingerprint of the record models that it depends on.
         code_version: changed by hand whenever the same inputs would give another content.
     """
 
@@ -45,6 +48,8 @@ class Derivation:
     carried: bool = False
     held: bool = False
     bound: bool = False
+    recorded: bool = False
+    models: str = ""
     code_version: str = "1"
 
 
@@ -83,6 +88,20 @@ def derivation_of(table: Table) -> Derivation:
     return _BY_NAME[table.qualified_name]
 
 
+def record_derivations(models: RecordModels) -> tuple[Derivation, ...]:
+    """Derivations of the tables made of records: none while the models cannot be read."""
+    if models.models is None:
+        return ()
+    every = fingerprint_of(models.models)
+    return (
+        *(Derivation(table, captured=True, recorded=True, models=every) for table in cleaned.RECORD_TABLES),
+        *(
+            Derivation(contract_of(model), (cleaned.RECORDS,), recorded=True, models=fingerprint_of([model]))
+            for model in models.models
+        ),
+    )
+
+
 @dataclass
 class PlantFacts:
     """What the ledger knows about the event days of one plant, indexed for fingerprints.
@@ -91,8 +110,10 @@ class PlantFacts:
         plant: plant.
         carry_days: how many days a value may be carried.
         bindings: fingerprint of what changes of the referential did to a day, by day; days without one saw none.
-        inputs: rows that effective captures hold, by day.
+        inputs: observations that effective captures hold, by day.
         records: last computations, by table name and day.
+        record_inputs: records that effective captures hold, by day.
+        recorded: derivations of the tables made of records.
     """
 
     plant: str
@@ -100,6 +121,8 @@ class PlantFacts:
     bindings: Mapping[date, str]
     inputs: dict[date, list[DayInput]] = field(default_factory=lambda: defaultdict(list))
     records: dict[tuple[str, date], PartitionRecord] = field(default_factory=dict[tuple[str, date], PartitionRecord])
+    record_inputs: dict[date, list[DayInput]] = field(default_factory=lambda: defaultdict(list))
+    recorded: tuple[Derivation, ...] = ()
 
     @classmethod
     def of(
@@ -113,9 +136,30 @@ class PlantFacts:
         """Index the ledger's answers for one plant."""
         facts = cls(plant, carry_days, bindings)
         for row in inputs:
-            facts.inputs[row.day].append(row)
+            (facts.record_inputs if row.records else facts.inputs)[row.day].append(row)
         facts.records = {(table, p.day): record for (table, p), record in records.items() if p.plant == plant}
         return facts
+
+    def with_records(
+        self, derivations: tuple[Derivation, ...], records: Mapping[tuple[str, Partition], PartitionRecord]
+    ) -> PlantFacts:
+        """These facts, and those about tables made of records.
+
+        Args:
+            derivations: as `record_derivations` has them.
+            records: last computations of their tables.
+        """
+        known = {(table, p.day): record for (table, p), record in records.items() if p.plant == self.plant}
+        return replace(self, records=self.records | known, recorded=derivations)
+
+    def derivations(self) -> tuple[Derivation, ...]:
+        """Derivations of all event-day tables, each after what it reads."""
+        return (*EVENT_DAY, *self.recorded)
+
+    def record(self, table: Table, day: date) -> PartitionRecord:
+        """The last computation of a partition; one of nothing where there was nothing to compute."""
+        name = table.qualified_name
+        return self.records.get((name, day)) or PartitionRecord(name, Partition(self.plant, day), "", "", 0, "")
 
     def content(self, table: Table, day: date) -> str | None:
         """Content hash of a partition as last computed; None if it never was."""
@@ -144,18 +188,19 @@ class PlantFacts:
             for ahead in range(self.carry_days + 1)
             if day + timedelta(days=ahead) <= last
         }
-        emptied = {day for (table, day), record in self.records.items() if record.rows and table in _BY_NAME}
-        return sorted(days | emptied)
+        names = {derivation.table.qualified_name for derivation in self.derivations()}
+        emptied = {day for (table, day), record in self.records.items() if record.rows and table in names}
+        return sorted(days | set(self.record_inputs) | emptied)
 
     def fingerprint(self, table: Table, day: date) -> str:
         """Fingerprint of what a partition should be made of, given the current records of its inputs."""
-        derivation = derivation_of(table)
+        derivation = self._derivation_of(table)
         parts: dict[str, str | int | list[str] | dict[str, str | None] | None] = {
             "code": derivation.code_version,
             "inputs": {t.qualified_name: self.content(t, day) for t in derivation.inputs},
         }
         if derivation.captured:
-            rows = self.inputs.get(day, [])
+            rows = (self.record_inputs if derivation.recorded else self.inputs).get(day, [])
             parts["captures"] = [f"{r.capture_key}/{r.source}/{r.content_hash}/{r.capture_last_ts}" for r in rows]
         if derivation.carried:
             former = self.day_carried_from(day)
@@ -166,12 +211,29 @@ class PlantFacts:
             parts["heard_again"] = self.heard_again(day)
         if derivation.bound:
             parts["bindings"] = self.bindings.get(day)
+        if derivation.models:
+            parts["models"] = derivation.models
         return fingerprint(parts)
 
     def is_stale(self, table: Table, day: date) -> bool:
-        """Whether a partition's recorded fingerprint differs from the one it should have."""
+        """Whether a partition's recorded fingerprint differs from the one it should have.
+
+        A partition that was never computed is stale if there is anything that it could be made of.
+        """
         record = self.records.get((table.qualified_name, day))
-        return record is None or record.fingerprint != self.fingerprint(table, day)
+        if record is None:
+            return self._has_inputs(table, day)
+        return record.fingerprint != self.fingerprint(table, day)
+
+    def _has_inputs(self, table: Table, day: date) -> bool:
+        if self._derivation_of(table).recorded:
+            return day in self.record_inputs
+        return any(day - timedelta(days=back) in self.inputs for back in range(self.carry_days + 1))
+
+    def _derivation_of(self, table: Table) -> Derivation:
+        name = table.qualified_name
+        recorded = (derivation for derivation in self.recorded if derivation.table.qualified_name == name)
+        return next(recorded, None) or derivation_of(table)
 
     def stale(self) -> dict[date, list[str]]:
         """Stale days with the names of the tables that are stale as far as can be told now.
@@ -180,7 +242,7 @@ class PlantFacts:
         """
         found: dict[date, list[str]] = {}
         for day in self.wanted_days():
-            names = [d.table.qualified_name for d in EVENT_DAY if self.is_stale(d.table, day)]
+            names = [d.table.qualified_name for d in self.derivations() if self.is_stale(d.table, day)]
             if names:
                 found[day] = names
         return found

@@ -20,6 +20,8 @@ from idm_assets.sql import identifier
 from resources.lake import Lake
 
 _HIDDEN: Final = frozenset({"plant", "day", "point_id", "signal_id", "capture_key", "detail"})
+_PERSONAL: Final = frozenset({"personal", "sensitive"})
+"""Classes of personal data that stay in the tables: a preview is copied into the history of runs."""
 
 _CHARTS: Final[Mapping[str, tuple[str, str]]] = {
     aggregated.MINUTES.qualified_name: (
@@ -69,17 +71,21 @@ def pictures(
 def _preview_columns(table: Table) -> list[str]:
     names = {column.name for column in table.columns}
     leading = ["avatar", "attribute"] if "point_id" in names else ["source", "tag"] if "signal_id" in names else []
-    return leading + [column.name for column in table.columns if column.name not in _HIDDEN]
+    return leading + [
+        column.name for column in table.columns if column.name not in _HIDDEN and column.pii not in _PERSONAL
+    ]
 
 
 def _preview_query(table: Table, rows: str, lake: Lake) -> str:
     columns = ", ".join(identifier(name) for name in _preview_columns(table))
     names = {column.name for column in table.columns}
+    first = f"SELECT * FROM ({rows}) LIMIT {PREVIEW_ROWS}"
     if "point_id" in names:
         dimension, key = lake.relation(POINTS), "point_id"
         wanted = "point_id, avatar, attribute"
-    else:
+    elif "signal_id" in names:
         dimension, key = lake.relation(TAGS), "signal_id"
         wanted = "signal_id, source, tag"
-    first = f"SELECT * FROM ({rows}) LIMIT {PREVIEW_ROWS}"
+    else:
+        return f"SELECT {columns} FROM ({first})"
     return f"SELECT {columns} FROM ({first}) LEFT JOIN (SELECT DISTINCT {wanted} FROM ({dimension})) USING ({key})"

@@ -20,7 +20,7 @@ import duckdb
 from idm_assets.asset_specs import TableResult, asset_key
 from idm_assets.binding_effects import binding_effects
 from idm_assets.contracts import Partition, Table
-from idm_assets.lineage import EVENT_DAY, PlantFacts
+from idm_assets.lineage import EVENT_DAY, Derivation, PlantFacts
 from idm_assets.partitions import key_of, partitions_of
 from idm_assets.pictures import pictures
 from idm_assets.run_requests import ONLY_STALE, PROGRESS
@@ -76,9 +76,20 @@ def plant_facts(ledger: Ledger, settings: Settings, plant: str) -> PlantFacts:
     )
 
 
+def facts_with_records(ledger: Ledger, settings: Settings, plant: str, recorded: tuple[Derivation, ...]) -> PlantFacts:
+    """`plant_facts` of all event-day tables, those made of records among them."""
+    records = ledger.partitions([derivation.table.qualified_name for derivation in recorded], plant)
+    return plant_facts(ledger, settings, plant).with_records(recorded, records)
+
+
 @dataclass(frozen=True, slots=True)
 class RangeRun:
-    """One Dagster step over a range of event days, writing some tables."""
+    """One Dagster step over a range of event days, writing some tables.
+
+    Attributes:
+        tables: what it writes.
+        recorded: derivations of all tables made of records, where it writes such.
+    """
 
     context: dg.AssetExecutionContext
     tables: tuple[Table, ...]
@@ -86,6 +97,7 @@ class RangeRun:
     engine: Engine
     lake: Lake
     ledger: Ledger
+    recorded: tuple[Derivation, ...] = ()
 
     def results(self, compute: ComputeDay) -> Iterator[TableResult]:
         """Compute every day of the run and report each.
@@ -117,7 +129,7 @@ class RangeRun:
         facts: dict[str, PlantFacts] = {}
         for partition in partitions_of(self.context.partition_keys):
             if partition.plant not in facts:
-                facts[partition.plant] = plant_facts(self.ledger, self.settings, partition.plant)
+                facts[partition.plant] = facts_with_records(self.ledger, self.settings, partition.plant, self.recorded)
             known = facts[partition.plant]
             stale = [table for table in self.tables if known.is_stale(table, partition.day)]
             if only_stale and not stale:
@@ -161,8 +173,7 @@ class RangeRun:
     def _show(self, con: duckdb.DuckDBPyConnection, facts: Mapping[str, PlantFacts], done: Sequence[Partition]) -> None:
         """Give the newest days with rows a preview and a chart; in a long range the older days do without."""
         for table in self.tables:
-            name = table.qualified_name
-            with_rows = [p for p in done if facts[p.plant].records[name, p.day].rows]
+            with_rows = [p for p in done if facts[p.plant].record(table, p.day).rows]
             for partition in with_rows[-PICTURED_DAYS:]:
                 self.context.add_asset_metadata(
                     pictures(con, self.lake, table, partition),
@@ -172,7 +183,7 @@ class RangeRun:
 
     def _tell_unchanged(self, known: PlantFacts, partition: Partition) -> None:
         for table in self.tables:
-            record = known.records[table.qualified_name, partition.day]
+            record = known.record(table, partition.day)
             self.context.add_asset_metadata(
                 partition_metadata(record, changed=False),
                 asset_key=asset_key(table),
@@ -183,7 +194,7 @@ class RangeRun:
         """Mark the good days as materialized although the step is about to fail."""
         for partition in done:
             for table in self.tables:
-                record = facts[partition.plant].records[table.qualified_name, partition.day]
+                record = facts[partition.plant].record(table, partition.day)
                 self.context.log_event(
                     dg.AssetMaterialization(
                         asset_key(table),

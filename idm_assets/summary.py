@@ -5,13 +5,16 @@ Every figure is asked of the published catalog, not remembered from the run.
 
 from __future__ import annotations
 
+from typing import Final
+
 import duckdb
 from rich.console import Console
 from rich.table import Table as RichTable
 
 from idm_assets.driver import Report
-from idm_assets.publication.catalog import VIEWS
 from resources.settings import Settings
+
+_VIEWS: Final = "SELECT schema_name || '.' || view_name FROM duckdb_views() WHERE NOT internal ORDER BY view_oid"
 
 
 def summarize(console: Console, settings: Settings, report: Report) -> None:
@@ -53,6 +56,16 @@ def _lines(console: Console, con: duckdb.DuckDBPyConnection) -> None:
     table.add_column()
     table.add_column(justify="right")
     table.add_column()
+    records, reports, cleaned_records, rejected = con.sql(
+        "SELECT (SELECT count(*) FROM capture.records), (SELECT coalesce(sum(reports), 0) FROM cleaned.records),"
+        " (SELECT count(*) FROM cleaned.records), (SELECT coalesce(sum(reports), 0) FROM cleaned.record_quarantine)"
+    ).fetchall()[0]
+    of_records = (
+        ("records", records, "= cleaned + repeated + quarantined"),
+        ("  cleaned", cleaned_records, "rows of the tables of their models"),
+        ("  repeated", reports - cleaned_records, "the same record again"),
+        ("  quarantined", rejected, "conflicts, and what does not fit: cleaned.record_quarantine"),
+    )
     for name, number, meaning in (
         ("files", files, f"{empty} empty, {refused} rejected as a whole"),
         ("lines read", lines, "= decoded + quarantined + skipped"),
@@ -66,6 +79,7 @@ def _lines(console: Console, con: duckdb.DuckDBPyConnection) -> None:
         ("cleaned", cleaned, "= measurements + unmapped"),
         ("  measurements", bound, "speak of avatars and attributes"),
         ("  unmapped", unmapped, "tags in no model: contextualized.unmapped"),
+        *(of_records if records else ()),
     ):
         table.add_row(name, f"{number:,}", meaning)
     console.print()
@@ -76,8 +90,7 @@ def _tables(console: Console, con: duckdb.DuckDBPyConnection) -> None:
     table = RichTable(title="Tables", title_justify="left", show_edge=False)
     table.add_column("table")
     table.add_column("rows", justify="right")
-    for view in VIEWS:
-        name = view.table.qualified_name
+    for (name,) in con.sql(_VIEWS).fetchall():
         table.add_row(name, f"{_one(con, f'SELECT count(*) FROM {name}'):,}")
     console.print()
     console.print(table)

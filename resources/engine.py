@@ -33,7 +33,6 @@ class Engine(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
         finally:
             con.close()
 
-
     @contextmanager
     def workbench(self) -> Generator[duckdb.DuckDBPyConnection]:
         """A connection whose tables lie in a file of their own, compressed and evictable, which goes with it.

@@ -12,7 +12,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Collection, Generator, Iterable, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +22,7 @@ import duckdb
 import polars as pl
 import pyarrow.parquet as pq
 from dagster import ConfigurableResource, ResourceDependency
-from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake import CommitProperties, DeltaTable, Field, PostCommitHookProperties, Transaction
 from deltalake.exceptions import CommitFailedError
 from deltalake.transaction import AddAction, RemoveAction
 from pydantic import PrivateAttr
@@ -35,6 +35,8 @@ LOG_RETENTION: Final = "interval 3650 days"
 VALIDATION_BATCH: Final = 500_000
 COMMIT_ATTEMPTS: Final = 30
 ROW_GROUP: Final = 122_880
+IN_SOME_FILES: Final = "idm.in_some_files"
+"""Metadata of a column that came to the table or left its contract; files without it have NULL there."""
 NO_CONTENT: Final = "0/0"
 """What `sql.content_hash` says of no rows."""
 
@@ -128,7 +130,12 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
         if not table.partition_by:
             return f"SELECT * FROM read_parquet([{names}], hive_partitioning = false)"
         types = ", ".join(f"{literal(n)}: {table.column(n).type.duckdb}" for n in table.partition_by)
-        return f"SELECT * FROM read_parquet([{names}], hive_partitioning = true, hive_types = {{{types}}})"
+        hive = f"hive_partitioning = true, hive_types = {{{types}}}"
+        if not self.changed_columns(table):
+            return f"SELECT * FROM read_parquet([{names}], {hive})"
+        columns = ", ".join(identifier(column.name) for column in table.columns)
+        rows = f"SELECT * FROM read_parquet([{names}], {hive}, union_by_name = true)"
+        return f"SELECT {columns} FROM ({table.empty_relation()} UNION ALL BY NAME {rows})"
 
     def version(self, table: Table) -> int:
         """Delta version of the table; -1 if it was never written."""
@@ -218,7 +225,9 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
         """Commit staged files and the removal of live ones in one transaction; returns the Delta version.
 
         Raises:
-            PartitionChangedError: another writer committed to the same partition since it was last read.
+            PartitionChangedError: another writer committed to the same partition since it was last read, or the
+                table had to be given new columns first.
+            ContractError: a column is stored with another type than the contract has now.
         """
         listed = self._snapshot_key(table) in self._tables
         delta = self._open(table)
@@ -226,6 +235,7 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
             return delta.version()
         if not listed and delta.version() > 0:
             raise PartitionChangedError(f"{table.qualified_name} was created by another writer since it was looked for")
+        self._follow(table, delta)
         root = self.table_path(table)
         values: dict[str, str | None] = {} if partition is None else dict(partition.values(table))
         app = "partition:" + "/".join(f"{name}={value}" for name, value in values.items())
@@ -272,6 +282,43 @@ class Lake(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument]
         delta.update_incremental()
         return delta.version()
 
+    def _follow(self, table: Table, delta: DeltaTable) -> None:
+        """Give a stored table the columns that its contract has meanwhile, and note which ones it has no more.
+
+        What was planned is refused then: the look at the table that comes with it may bring other writers' commits.
+        """
+        stored = {field.name: field for field in delta.schema().fields}
+        fields = table.delta_schema().fields
+        changed = [
+            f"column {field.name} is stored as {stored[field.name].type}, the contract says {field.type}; a table keeps"
+            " its types, so the column needs another name, or its model another major version"
+            for field in fields
+            if field.name in stored and stored[field.name].type != field.type
+        ]
+        if changed:
+            raise ContractError(table, changed)
+        added = [
+            Field(field.name, field.type, nullable=True, metadata={**field.metadata, IN_SOME_FILES: "true"})
+            for field in fields
+            if field.name not in stored
+        ]
+        wanted = {field.name for field in fields}
+        left = [f for name, f in stored.items() if name not in wanted and IN_SOME_FILES not in f.metadata]
+        if added or left:
+            with suppress(CommitFailedError):  # another writer changed the table: whoever plans again comes back here
+                if added:
+                    delta.alter.add_columns(added)
+                for field in left:
+                    delta.alter.set_column_metadata(field.name, {**field.metadata, IN_SOME_FILES: "true"})
+            delta.update_incremental()
+            raise PartitionChangedError(f"{table.qualified_name} got new columns, or is to do without some")
+
+    def changed_columns(self, table: Table) -> frozenset[str]:
+        """Columns that only some files of a stored table have: they were added to it, or left the contract."""
+        fields = {field.name: field for field in self._open(table).schema().fields}
+        noted = {name for name, field in fields.items() if IN_SOME_FILES in field.metadata}
+        return frozenset(noted | ({column.name for column in table.columns} ^ set(fields)))
+
     def _open(self, table: Table) -> DeltaTable:
         """The Delta table, created on first use; as fresh as the last read or write of this thread."""
         key = self._snapshot_key(table)
@@ -311,14 +358,30 @@ def _refuse_breaches(table: Table, path: Path) -> None:
         raise ContractError(table, failures)
 
 
-def contract_failures(table: Table, path: Path) -> list[str]:
-    """What breaks the table's contract in a data file, values included; empty when nothing does."""
+def contract_failures(table: Table, path: Path, changed: Collection[str] = ()) -> list[str]:
+    """What breaks the table's contract in a data file, values included; empty when nothing does.
+
+    Args:
+        table: the contract.
+        path: the data file.
+        changed: columns that `Lake.changed_columns` names: in an older file they may be missing, which counts as
+            NULL, or still be there.
+    """
     failures: list[str] = []
     with pq.ParquetFile(path) as file:
         for batch in file.iter_batches(batch_size=VALIDATION_BATCH):  # pyright: ignore[reportUnknownVariableType]
             frame = cast("pl.DataFrame", pl.from_arrow(batch))  # pyright: ignore[reportUnknownArgumentType]
-            failures += validate(table, frame)
+            failures += validate(table, _aligned(table, frame, changed) if changed else frame)
     return failures
+
+
+def _aligned(table: Table, frame: pl.DataFrame, changed: Collection[str]) -> pl.DataFrame:
+    wanted = {column.name: column.type.polars for column in table.stored_columns}
+    gone = [name for name in frame.columns if name in changed and name not in wanted]
+    new = [
+        pl.lit(None, kind).alias(name) for name, kind in wanted.items() if name in changed and name not in frame.columns
+    ]
+    return frame.drop(gone).with_columns(new)
 
 
 def _make_durable(path: Path) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime
 
 import sqlalchemy as sa
 import sqlalchemy.event
+import sqlalchemy.exc
 from dagster import ConfigurableResource, ResourceDependency
 from pydantic import PrivateAttr
 from sqlalchemy.dialects.sqlite import insert
@@ -46,6 +47,7 @@ _capture_days = sa.Table(
     sa.Column("day", sa.Date, primary_key=True, index=True),
     sa.Column("observations", sa.BigInteger, nullable=False),
     sa.Column("content_hash", sa.String, nullable=False),
+    sa.Column("records", sa.BigInteger, nullable=False, server_default="0"),
 )
 
 _landed_files = sa.Table(
@@ -119,6 +121,7 @@ class CaptureDay:
     day: date
     observations: int
     content_hash: str
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +176,10 @@ class DayInput:
         source: source of the rows.
         capture_key: the capture.
         arrived_on: arrival partition in which its rows are stored.
-        observations: number of rows.
+        observations: number of observations.
         content_hash: hash of just those rows.
         capture_last_ts: last event time of the whole capture, ISO 8601 in UTC.
+        records: number of records.
     """
 
     plant: str
@@ -186,6 +190,7 @@ class DayInput:
     observations: int
     content_hash: str
     capture_last_ts: str
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +229,7 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
             engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
             sqlalchemy.event.listen(engine, "connect", _set_pragmas)
             _metadata.create_all(engine)
+            _add_records(engine)
             self._engine = engine
         return self._engine
 
@@ -285,6 +291,7 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
                             {
                                 "capture_key": record.capture_key, "source": day.source, "day": day.day,
                                 "observations": day.observations, "content_hash": day.content_hash,
+                                "records": day.records,
                             }
                             for day in record.days
                         ],
@@ -316,6 +323,7 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
                 d.observations,
                 d.content_hash,
                 c.last_ts,
+                d.records,
             )
             .join(_captures, c.capture_key == d.capture_key)
             .where(c.capture_key.in_(effective))
@@ -478,6 +486,22 @@ def _point(con: sa.Connection, plant: str, path: str, size: int, mtime_ns: int, 
         values["effective_key"] = capture_key
     statement = insert(_landed_files).values(plant=plant, path=path, **values)
     con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
+
+
+def _add_records(engine: sa.Engine) -> None:
+    """Bring a ledger of a version that knew no records up to date."""
+
+    def is_there() -> bool:
+        return any(column["name"] == "records" for column in sa.inspect(engine).get_columns(_capture_days.name))
+
+    if is_there():
+        return
+    try:
+        with engine.begin() as con:
+            con.execute(sa.text(f"ALTER TABLE {_capture_days.name} ADD COLUMN records BIGINT NOT NULL DEFAULT 0"))
+    except sqlalchemy.exc.OperationalError:
+        if not is_there():  # another process was not faster
+            raise
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:

@@ -6,18 +6,20 @@ Belongs here: from facts to requests. Does not belong here: Dagster contexts, re
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Final
 
 from idm_assets.capture.intake import Intake
 from idm_assets.contracts import Partition
 from idm_assets.fingerprint import fingerprint
-from idm_assets.lineage import EVENT_DAY, PlantFacts, contiguous
+from idm_assets.lineage import PlantFacts, contiguous
 from resources.ledger import Failed
 
 RANGES_PER_TICK: Final = 4
 DAYS_PER_RANGE: Final = 92
+BRIDGED_DAYS: Final = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,27 +57,57 @@ def decide_arrivals(plant: str, looked: Intake) -> ArrivalRequest | None:
 def decide_event_days(
     facts: PlantFacts, failures: Mapping[tuple[str, Partition], Failed], limit: int = RANGES_PER_TICK
 ) -> Sequence[RangeRequest]:
-    """Ask for the stale days of a plant as contiguous ranges, newest first, at most ``limit`` ranges.
+    """Ask for the stale days of a plant as ranges, newest first, at most ``limit`` ranges.
 
-    A day that failed from the very inputs it has now is not asked for again: it would fail again.
+    A day that failed from the very inputs it has now is not asked for again: it would fail again. What is made of
+    observations and what is made of records do not wait for each other.
     """
     stale = facts.stale()
-    hopeless = {day for day in stale if _failed_from_same_inputs(facts, failures, day)}
-    wanted = sorted(set(stale) - hopeless)
-    ranges = [piece for first, last in contiguous(wanted) for piece in _cut(first, last)]
+    wanted = sorted(day for day, names in stale.items() if _is_hopeful(facts, failures, day, names))
+    spans = contiguous(wanted)
+    if facts.record_inputs:
+        spans = _bridged(spans, set(stale) - set(wanted))
+    ranges = [piece for first, last in spans for piece in _cut(first, last)]
     return [
         RangeRequest(facts.plant, first, last, sum(first <= day <= last for day in wanted))
         for first, last in sorted(ranges, reverse=True)[:limit]
     ]
 
 
-def _failed_from_same_inputs(facts: PlantFacts, failures: Mapping[tuple[str, Partition], Failed], day: date) -> bool:
+def _is_hopeful(
+    facts: PlantFacts, failures: Mapping[tuple[str, Partition], Failed], day: date, stale: Collection[str]
+) -> bool:
+    """Whether something is stale of which nothing failed from the same inputs."""
     partition = Partition(facts.plant, day)
-    for derivation in EVENT_DAY:
-        failed = failures.get((derivation.table.qualified_name, partition))
+    hopeful: set[bool] = set()
+    hopeless: set[bool] = set()
+    for derivation in facts.derivations():
+        name = derivation.table.qualified_name
+        failed = failures.get((name, partition))
         if failed is not None and failed.fingerprint == facts.fingerprint(derivation.table, day):
-            return True
-    return False
+            hopeless.add(derivation.recorded)
+        elif name in stale:
+            hopeful.add(derivation.recorded)
+    return bool(hopeful - hopeless)
+
+
+def _bridged(ranges: Iterable[tuple[date, date]], closed: AbstractSet[date]) -> list[tuple[date, date]]:
+    """Join ranges over a few days that are as they should be: to look at these costs less than another run.
+
+    Records come on some days only, year after year; a run for each such day would take hours.
+
+    Args:
+        ranges: first and last day, oldest first.
+        closed: days that must not be asked for.
+    """
+    joined: list[tuple[date, date]] = []
+    for first, last in ranges:
+        between = (first - joined[-1][1]).days - 1 if joined else BRIDGED_DAYS + 1
+        if between <= BRIDGED_DAYS and not any(first - timedelta(days=n + 1) in closed for n in range(between)):
+            joined[-1] = (joined[-1][0], last)
+        else:
+            joined.append((first, last))
+    return joined
 
 
 def _cut(first: date, last: date) -> Iterable[tuple[date, date]]:

@@ -10,16 +10,23 @@ from idm_assets.capture.sources import load_sources
 from idm_assets.configuration import ConfigurationError
 from idm_assets.contracts import Partition
 from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
+from idm_assets.lineage import record_derivations
 from idm_assets.partitions import PLANTS, key_of, range_tags
 from idm_assets.publication.assets import is_current
-from idm_assets.range_run import plant_facts
+from idm_assets.range_run import facts_with_records
 from idm_assets.referential.assets import configuration_fingerprint, is_in_force
+from idm_assets.referential.model_contract import RecordModels
 from idm_assets.run_requests import ONLY_STALE
 from resources.lake import Lake
 from resources.landing_zone import LandingZone
 from resources.ledger import Ledger
 from resources.settings import Settings
 from sensors.decisions import RangeRequest, decide_arrivals, decide_event_days, decide_plants
+
+OTHER_MODELS: Final = (
+    "the record models have changed since this code location was loaded; reload it, so that sensors and runs mean the"
+    " same tables"
+)
 
 _UNFINISHED: Final = [
     dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING,
@@ -100,14 +107,23 @@ def changed_referential(
     default_status=dg.DefaultSensorStatus.RUNNING,
     description="Asks for the event days whose inputs changed, newest first, one run at a time per plant.",
 )
-def stale_event_days(context: dg.SensorEvaluationContext, settings: Settings, ledger: Ledger) -> dg.SensorResult:
+def stale_event_days(
+    context: dg.SensorEvaluationContext,
+    settings: Settings,
+    ledger: Ledger,
+    record_models: dg.ResourceParam[RecordModels],
+) -> dg.SensorResult:
     """Ask for the stale days of every plant that has no such run in progress."""
+    if not record_models.is_current():
+        return dg.SensorResult(skip_reason=dg.SkipReason(OTHER_MODELS))
+    recorded = record_derivations(record_models)
     requests: list[dg.RunRequest] = []
     for plant in context.instance.get_dynamic_partitions(str(PLANTS.name)):
         busy = runs_in_progress(context.instance, compute_event_days.name, plant)
         if busy or runs_in_progress(context.instance, file_captures.name, plant):
             continue
-        wanted = decide_event_days(plant_facts(ledger, settings, plant), ledger.failures(plant), limit=1)
+        facts = facts_with_records(ledger, settings, plant, recorded)
+        wanted = decide_event_days(facts, ledger.failures(plant), limit=1)
         requests += [range_run_request(request) for request in wanted]
     reason = None if requests else dg.SkipReason("no event day is stale, or its run is in progress")
     return dg.SensorResult(run_requests=requests, skip_reason=reason)
@@ -126,10 +142,16 @@ def range_run_request(request: RangeRequest) -> dg.RunRequest:
     description="Publishes the catalog when any table has a new version.",
 )
 def outdated_catalog(
-    context: dg.SensorEvaluationContext, settings: Settings, lake: Lake, ledger: Ledger
+    context: dg.SensorEvaluationContext,
+    settings: Settings,
+    lake: Lake,
+    ledger: Ledger,
+    record_models: dg.ResourceParam[RecordModels],
 ) -> dg.RunRequest | dg.SkipReason:
     """Ask for a new catalog when the one in place shows former versions."""
-    if is_current(settings, lake, ledger):
+    if not record_models.is_current():
+        return dg.SkipReason(OTHER_MODELS)
+    if is_current(settings, lake, ledger, record_models):
         return dg.SkipReason("the catalog shows the live files")
     if any(runs_in_progress(context.instance, job.name) for job in (publish_catalog, compute_event_days)):
         return dg.SkipReason("waiting for runs in progress")

@@ -172,17 +172,19 @@ def _metadata(table: str, filed: Filed, looked: Intake) -> dict[str, Any]:
         "files_unclaimed": len(looked.unclaimed),
         "lines": filed.total("lines"),
         "observations": filed.total("observations"),
+        "records": filed.total("records"),
         "quarantined": filed.total("quarantined"),
         "skipped": filed.total("skipped"),
     }
     rows = {
         "observations": counts["observations"],
+        "records": counts["records"],
         "captures": counts["files"],
         "quarantine": counts["quarantined"],
     }
     metadata: dict[str, Any] = {**counts, "dagster/partition_row_count": rows.get(table, counts["files"])}
     if table == "captures" and filed.captures:
-        shown = ("path", "standing", "lines", "observations", "quarantined", "skipped", "decoder")
+        shown = ("path", "standing", "lines", "observations", "records", "quarantined", "skipped", "decoder")
         metadata["preview"] = markdown_table(shown, [[row[c] for c in shown] for row in filed.captures[:12]])
         by_source: dict[str, float] = {}
         for row in filed.captures:

@@ -25,10 +25,11 @@ from idm_assets.capture import tables
 from idm_assets.capture.decoders import Decoding, PreparedFile
 from idm_assets.capture.deliveries import Delivery
 from idm_assets.capture.reasons import explained
+from idm_assets.capture.row_kinds import ObservationRows, RecordRows, RowKind
 from idm_assets.capture.sources import SourceEntry
 from idm_assets.capture.survey import CaptureMoved, check_unmoved
 from idm_assets.contracts import Partition, Table
-from idm_assets.sql import literal, signal_id
+from idm_assets.sql import literal
 from resources.lake import Lake, StagedFile, discard
 
 CLOCK_TOLERANCE: Final = timedelta(days=1)
@@ -43,10 +44,10 @@ DECODER_FAILED: Final = "decoder_failed"
 
 @dataclass
 class Balance:
-    """What became of one file's lines."""
+    """What became of one file's lines; ``made`` counts ``observations`` or ``records``."""
 
     decoded_lines: int = 0
-    observations: int = 0
+    made: dict[str, int] = field(default_factory=dict[str, int])
     truncated: int = 0
     first_ts: datetime | None = None
     last_ts: datetime | None = None
@@ -67,24 +68,24 @@ class Attempt:
 
     Attributes:
         balances: what became of their lines, by file number.
-        observations: staged rows of `capture.observations`.
+        rows: staged rows of what the lines became.
         rejected: staged rows of `capture.quarantine`, if lines were missing.
     """
 
     balances: Mapping[int, Balance]
-    observations: StagedFile
+    rows: StagedFile
     rejected: StagedFile | None = None
 
     def files(self) -> list[StagedFile]:
         """All staged files."""
-        return [self.observations] if self.rejected is None else [self.observations, self.rejected]
+        return [self.rows] if self.rejected is None else [self.rows, self.rejected]
 
 
 class BatchDecoding:
     """The files of one batch on their way through a decoder.
 
     Attributes:
-        observations: staged rows of `capture.observations`.
+        rows: staged rows of `table`.
         rejected: staged rows of `capture.quarantine`.
         moved: paths that changed while they were read, with the reason; nothing of them is staged.
         balances: what became of each file's lines, by delivery.
@@ -103,18 +104,26 @@ class BatchDecoding:
         self._lake = lake
         self._partition = partition
         self._decoder = entry.decoder()
+        self._kind: RowKind = (
+            ObservationRows(con, partition.plant) if entry.record is None else RecordRows(entry.record, entry.timezone)
+        )
         self._deliveries = dict(enumerate(deliveries))
         self._balances = {number: Balance() for number in self._deliveries}
         # A bound that is a column stays out of the decoder's query; a constant would be pushed into it, and the
         # timestamp computed twice.
         self._within = "d.ts >= b.ts_from AND d.ts < b.ts_before"
         self._first_day = first_day
-        self.observations: list[StagedFile] = []
+        self.rows: list[StagedFile] = []
         self.rejected: list[StagedFile] = []
         self.moved: dict[str, str] = {}
 
+    @property
+    def table(self) -> Table:
+        """The table that the lines become rows of."""
+        return self._kind.table
+
     def decode(self, work: Path) -> BatchDecoding:
-        """Stage the observations of all files; what cannot be decoded ends in `rejected` or in a refusal.
+        """Stage the rows of all files; what cannot be decoded ends in `rejected` or in a refusal.
 
         Args:
             work: folder for samples; the tables ``batch`` and ``known_tags`` of the connection are replaced.
@@ -122,8 +131,9 @@ class BatchDecoding:
         self._load_known_tags()
         self._make_batch_table()
         plain = [n for n, d in self._deliveries.items() if d.surveyed is not None and d.surveyed.plain]
-        if plain:
+        if plain and self._kind.needs_sample:
             self._learn_sample(plain, work)
+        if plain:
             self._fast(plain)
         for number in sorted(set(self._deliveries) - set(plain)):
             self._exact(number)
@@ -159,22 +169,7 @@ class BatchDecoding:
                 path.write_bytes(head)
                 samples.append(PreparedFile(number, path, file.source, head.count(b"\n"), file.plain))
         if samples:
-            self._learn_tags(self._decoder.fast(self._con, samples).observations)
-
-    def _learn_tags(self, observations: str) -> None:
-        plant = literal(self._partition.plant)
-        self._con.execute(
-            f"INSERT INTO known_tags SELECT {signal_id(plant, 'source', 'tag')}, source, tag FROM"
-            f" (SELECT DISTINCT source, tag FROM ({observations})) d ANTI JOIN known_tags k USING (source, tag)"
-        ).fetchall()
-
-    def _learn_new_tags(self, staged: StagedFile, decoding: Decoding) -> None:
-        unnamed = self._con.sql(
-            f"SELECT count(*) FROM (SELECT DISTINCT signal_id FROM read_parquet({literal(str(staged.path))})) s"
-            f" ANTI JOIN known_tags k USING (signal_id)"
-        ).fetchall()[0][0]
-        if unnamed:
-            self._learn_tags(decoding.observations)
+            self._kind.learn(self._decoder.fast(self._con, samples).rows)
 
     # Routes
 
@@ -189,7 +184,7 @@ class BatchDecoding:
         groups = _groups({n: self._size(n) for n in numbers})
         decodings = [self._decoder.fast(self._con, [self._prepared(n) for n in group]) for group in groups]
         with ThreadPoolExecutor(len(groups)) as pool:
-            staged = list(pool.map(self._try_stage, [d.observations for d in decodings]))
+            staged = list(pool.map(self._try_stage, [d.rows for d in decodings]))
         for group, decoding, file in zip(groups, decodings, staged, strict=True):
             attempt = None if file is None else self._try_balance(file, decoding, group)
             if attempt is not None:
@@ -205,12 +200,12 @@ class BatchDecoding:
         surveyed = self._deliveries[number].surveyed
         return 0 if surveyed is None else surveyed.text_bytes
 
-    def _try_stage(self, observations: str) -> StagedFile | None:
+    def _try_stage(self, decoded: str) -> StagedFile | None:
         """Stage on a connection of its own; None when the reader objects."""
         with self._con.cursor() as cursor:
             cursor.execute("SET TimeZone = 'UTC'").fetchall()
             try:
-                return self._stage(cursor, observations)
+                return self._stage(cursor, decoded)
             except duckdb.Error:
                 return None
 
@@ -231,7 +226,7 @@ class BatchDecoding:
         file = self._prepared(number)
         try:
             decoding = self._decoder.exact(self._con, file)
-            attempt = self._account(self._stage(self._con, decoding.observations), decoding, [number])
+            attempt = self._account(self._stage(self._con, decoding.rows), decoding, [number])
         except duckdb.Error as error:
             self._refuse(number, DECODER_FAILED, f"the {self._decoder.name} decoder stopped: {error}")
             return
@@ -254,7 +249,7 @@ class BatchDecoding:
     def _keep(self, attempt: Attempt) -> None:
         self._balances.update(attempt.balances)
         discard(file for file in attempt.files() if not file.rows)
-        self.observations += [attempt.observations] if attempt.observations.rows else []
+        self.rows += [attempt.rows] if attempt.rows.rows else []
         self.rejected += [attempt.rejected] if attempt.rejected is not None and attempt.rejected.rows else []
 
     # Staging and accounting
@@ -270,20 +265,13 @@ class BatchDecoding:
             " AS v(number, capture_key, path, ts_from, ts_before)"
         ).fetchall()
 
-    def _stage(self, con: duckdb.DuckDBPyConnection, observations: str) -> StagedFile:
-        plant = literal(self._partition.plant)
-        keyed = (
-            f"SELECT b.capture_key, d.line, d.part, coalesce(k.signal_id, {signal_id(plant, 'd.source', 'd.tag')})"
-            f" AS signal_id, d.ts, d.ts_truncated, d.value, d.text, d.status, d.detail"
-            f" FROM ({observations}) d JOIN batch b ON d.file = b.number"
-            f" LEFT JOIN known_tags k ON d.source = k.source AND d.tag = k.tag WHERE {self._within}"
-        )
-        return self._lake.stage(con, tables.OBSERVATIONS, keyed, self._partition)
+    def _stage(self, con: duckdb.DuckDBPyConnection, decoded: str) -> StagedFile:
+        return self._lake.stage(con, self._kind.table, self._kind.keyed(decoded, self._within), self._partition)
 
     def _account(self, staged: StagedFile, decoding: Decoding, numbers: Sequence[int]) -> Attempt:
         """Count what became of the lines; rejected ones are looked for only where lines are missing."""
         try:
-            self._learn_new_tags(staged, decoding)
+            self._kind.learn_staged(staged, decoding)
             balances = self._count(staged, decoding, numbers)
             if all(balance.lines == self._prepared(number).lines for number, balance in balances.items()):
                 return Attempt(balances, staged)
@@ -295,14 +283,14 @@ class BatchDecoding:
     def _count(self, staged: StagedFile, decoding: Decoding, numbers: Sequence[int]) -> dict[int, Balance]:
         balances = {number: Balance() for number in numbers}
         counted = self._con.sql(
-            f"SELECT b.number, lines, observations, truncated, first_ts, last_ts FROM (SELECT capture_key,"
-            f" count(*) FILTER (part = 1) AS lines, count(*) AS observations,"
+            f"SELECT b.number, lines, made, truncated, first_ts, last_ts FROM (SELECT capture_key,"
+            f" count(*) FILTER ({self._kind.first_of_line}) AS lines, count(*) AS made,"
             f" count(*) FILTER (ts_truncated) AS truncated, min(ts) AS first_ts, max(ts) AS last_ts"
             f" FROM read_parquet({literal(str(staged.path))}) GROUP BY capture_key) JOIN batch b USING (capture_key)"
         ).fetchall()
-        for number, lines, observations, truncated, first, last in counted:
+        for number, lines, made, truncated, first, last in counted:
             balance = balances[number]
-            balance.decoded_lines, balance.observations, balance.truncated = lines, observations, truncated
+            balance.decoded_lines, balance.made[self._kind.counted], balance.truncated = lines, made, truncated
             balance.first_ts, balance.last_ts = first.astimezone(UTC), last.astimezone(UTC)
         for number, reason, lines in self._con.sql(decoding.skipped).fetchall():
             if lines:
@@ -319,10 +307,9 @@ class BatchDecoding:
         self._con.execute(f"CREATE OR REPLACE TEMP TABLE missing_lines AS {lines}").fetchall()
         missing = decoding.meaning("SELECT * FROM missing_lines")
         outside = (
-            f"SELECT d.file, d.line, json_object('source', d.source, 'tag', d.tag, 'ts', d.ts::VARCHAR,"
-            f" 'value', d.value, 'text', d.text)::VARCHAR AS payload, {literal(OUT_OF_BOUNDS)} AS reason,"
+            f"SELECT d.file, d.line, {self._kind.shown} AS payload, {literal(OUT_OF_BOUNDS)} AS reason,"
             f" 'accepted from {self._first_day} to one day after arrival' AS detail"
-            f" FROM ({missing.observations}) d JOIN batch b ON d.file = b.number"
+            f" FROM ({missing.rows}) d JOIN batch b ON d.file = b.number"
             f" WHERE d.part = 1 AND NOT ({self._within})"
         )
         query = (
@@ -356,7 +343,7 @@ class BatchDecoding:
     def _drop_moved(self) -> None:
         keys = {delivery.key for delivery in self._deliveries.values()}
         among = f"capture_key IN ({', '.join(map(str, keys)) or 'NULL'})"
-        self.observations = self._filtered(tables.OBSERVATIONS, self.observations, among)
+        self.rows = self._filtered(self.table, self.rows, among)
         self.rejected = self._filtered(tables.QUARANTINE, self.rejected, among)
 
     def _filtered(self, table: Table, files: Iterable[StagedFile], condition: str) -> list[StagedFile]:

@@ -154,11 +154,15 @@ class FilingCabinet:
         rows = {d.key: _capture_row(d, balance, decoder) for d, balance, decoder in outcomes}
         refusals = [_refusal_row(d, balance.refusal) for d, balance, _ in outcomes if balance.refusal is not None]
         rejected = [*decoded.rejected, *self._stage_rows(tables.QUARANTINE, refusals)]
-        self._merge(tables.OBSERVATIONS, decoded.observations, list(rows))
+        staged = {tables.OBSERVATIONS: [], tables.RECORDS: []} | {decoded.table: decoded.rows}
+        # Both, because a declaration may have changed from the one kind to the other.
+        for table, files in staged.items():
+            self._merge(table, files, list(rows))
         self._merge(tables.QUARANTINE, rejected, list(rows))
-        self._merge_tags(decoded.observations)
+        self._merge_tags(staged[tables.OBSERVATIONS])
         self._merge(tables.CAPTURES, self._stage_rows(tables.CAPTURES, list(rows.values())), list(rows))
-        days = self._days(decoded.observations)
+        days = self._days_observed(staged[tables.OBSERVATIONS])
+        days |= self._days_recorded(staged[tables.RECORDS], {d.key: _source(d) for d, _, _ in outcomes})
         self.ledger.record_captures([_record(d, rows[d.key], days) for d, _, _ in outcomes])
         filed.captures += rows.values()
 
@@ -224,7 +228,7 @@ class FilingCabinet:
         file = self.lake.stage(self.con, tables.TAGS, query, self.partition)
         self.lake.replace(tables.TAGS, file, self.run_id, self.partition)
 
-    def _days(self, staged: Sequence[StagedFile]) -> dict[int, list[CaptureDay]]:
+    def _days_observed(self, staged: Sequence[StagedFile]) -> dict[int, list[CaptureDay]]:
         """What each capture says of each source and event day, with a hash of just those rows."""
         days: dict[int, list[CaptureDay]] = defaultdict(list)
         columns = ("line", "part", "signal_id", "ts", "value", "text", "status", "detail")
@@ -237,6 +241,19 @@ class FilingCabinet:
             ).fetchall()
             for key, source, day, count, fingerprint in rows:
                 days[key].append(CaptureDay(source, day, count, fingerprint))
+        return days
+
+    def _days_recorded(self, staged: Sequence[StagedFile], sources: Mapping[int, str]) -> dict[int, list[CaptureDay]]:
+        """How many records each capture holds of each event day, with a hash of just those rows."""
+        days: dict[int, list[CaptureDay]] = defaultdict(list)
+        columns = ("line", "model", "reading", "ts", "payload")
+        for file in staged:
+            rows = self.con.sql(
+                f"SELECT capture_key, ts::DATE AS day, count(*), {content_hash(columns)}"
+                f" FROM read_parquet({literal(str(file.path))}) GROUP BY ALL ORDER BY ALL"
+            ).fetchall()
+            for key, day, count, fingerprint in rows:
+                days[key].append(CaptureDay(sources[key], day, 0, fingerprint, count))
         return days
 
 
@@ -271,13 +288,19 @@ def _work_folder(work: Path) -> Generator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _source(delivery: Delivery) -> str:
+    """Who delivered it: the source, or the declaration where neither the path nor that names one."""
+    return delivery.claimed.claim.source or delivery.entry.name
+
+
 def _capture_row(delivery: Delivery, balance: Balance, decoder: str) -> dict[str, object]:
     return {
         "capture_key": delivery.key, "source_entry": delivery.entry.name,
         "source": delivery.claimed.claim.source, "path": delivery.path, "content_hash": delivery.sha256,
         "size_bytes": delivery.size, "arrived_at": delivery.arrived_at,
         "standing": "rejected" if balance.refusal else "decoded", "lines": balance.lines,
-        "decoded_lines": balance.decoded_lines, "observations": balance.observations,
+        "decoded_lines": balance.decoded_lines, "observations": balance.made.get("observations", 0),
+        "records": balance.made.get("records", 0),
         "quarantined": balance.rejected, "skipped": sum(balance.skipped.values()),
         "skipped_reasons": json.dumps(balance.skipped, sort_keys=True),
         "truncated_timestamps": balance.truncated, "first_ts": balance.first_ts, "last_ts": balance.last_ts,

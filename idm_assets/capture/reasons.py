@@ -25,6 +25,7 @@ REASONS: Final[Mapping[str, str]] = {
     "block_unreadable": "a line of the multi-line block cannot be read",
     "json_invalid": "the line is no JSON",
     "not_an_object": "the line is JSON, but no object",
+    "repeated_name": "the object has a name twice, so that it cannot be told which value is meant",
     "tag_missing": "the object has no tag under the declared key",
     "source_missing": "the object has no source under the declared key",
     "status_unreadable": "the status is no OPC UA StatusCode from 0 to 2^32 - 1",
@@ -34,7 +35,10 @@ REASONS: Final[Mapping[str, str]] = {
     "binary_content": "the file is no text",
     "decoder_unbalanced": "the decoder did not account for every line; the whole file is kept out",
     "decoder_failed": "the decoder stopped; the whole file is kept out",
-    "conflict": "another value was reported for the same signal and instant, and won",
+    "conflict": "another value was reported for the same signal and instant, or record, and won",
+    "missing_attribute": "the record lacks an attribute that its model requires",
+    "type_mismatch": "a value does not fit the type of its attribute",
+    "unknown_model": "no record model of this name and version is in force",
 }
 
 

@@ -13,14 +13,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from idm_assets.capture.decoders import Decoder, decoder_for
+from idm_assets.capture.decoders.json_records import JsonRecords, RecordReading
 from idm_assets.configuration import ConfigurationError, load_folder
 from idm_assets.fingerprint import fingerprint
+
+RECORD_FORMATS: Final = ("json_lines",)
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
@@ -33,7 +36,8 @@ class SourceEntry(BaseModel):
         plant: plant, which is also the folder below the landing zone.
         glob: shell pattern over the path below the plant's folder; ``*`` also crosses folders.
         format: name of a registered decoder.
-        options: the decoder's own options.
+        options: the decoder's own options; not for records.
+        record: how each line is one record of a model; without it lines are observations.
         path_pattern: regular expression over the whole path. Its group ``source`` names the source; all other
             named groups are facts of the path that tell captures of equal content apart, such as a date.
         source: the source's name, where all files are of one source and the path does not say it.
@@ -50,6 +54,7 @@ class SourceEntry(BaseModel):
     glob: str = Field(min_length=1, max_length=500)
     format: str
     options: Mapping[str, Any] = Field(default_factory=dict)
+    record: RecordReading | None = None
     path_pattern: str | None = Field(default=None, max_length=1000)
     source: str | None = Field(default=None, min_length=1, max_length=200)
     timezone: str = "UTC"
@@ -76,6 +81,11 @@ class SourceEntry(BaseModel):
 
     @model_validator(mode="after")
     def _decodes(self) -> SourceEntry:
+        if self.record is not None and self.format not in RECORD_FORMATS:
+            known = " or ".join(RECORD_FORMATS)
+            raise ValueError(f"record: only files of the format {known} hold records so far, not {self.format!r}")
+        if self.record is not None and self.options:
+            raise ValueError("options: say how lines become observations; remove them, record says all that is needed")
         try:
             self.decoder()
         except KeyError as error:
@@ -87,6 +97,8 @@ class SourceEntry(BaseModel):
 
     def decoder(self) -> Decoder:
         """The decoder of the entry's format, set up with its options."""
+        if self.record is not None:
+            return JsonRecords(self.record, self.timezone)
         return decoder_for(self.format, self.options, self.timezone)
 
     def zone(self) -> ZoneInfo:
@@ -96,12 +108,14 @@ class SourceEntry(BaseModel):
     def fingerprint(self) -> str:
         """Fingerprint of all that decides how a file of this entry is decoded."""
         decoder = self.decoder()
+        record = {} if self.record is None else {"record": self.record.model_dump()}
         return fingerprint(
             {
                 "format": self.format,
                 "code": decoder.code_version,
                 "options": dict(self.options),
                 "timezone": self.timezone,
+                **record,
             }
         )
 

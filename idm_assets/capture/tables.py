@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from idm_assets.contracts import ARRIVED_ON, PLANT, Column, ColumnType, Table
+from idm_assets.contracts import ARRIVED_ON, CAPTURE_KEY, LINE, PLANT, Column, ColumnType, Table
 
 LAYER: Final = "capture"
 PARTITION: Final = ("plant", "arrived_on")
 
-CAPTURE_KEY: Final = Column(
-    "capture_key", ColumnType.INTEGER, "Key of the capture; its hexadecimal is capture_id.", minimum=0
-)
-LINE: Final = Column("line", ColumnType.INTEGER, "Line in the file, counted from 1.", minimum=1)
 STATUS: Final = Column(
     "status", ColumnType.INTEGER, "OPC UA StatusCode (32 bits, Part 4).", minimum=0, maximum=2**32 - 1
 )
@@ -43,20 +39,22 @@ CAPTURES: Final = Table(
             allowed=("decoded", "rejected"),
         ),
         Column("lines", ColumnType.INTEGER, "Lines read.", minimum=0),
-        Column("decoded_lines", ColumnType.INTEGER, "Lines that became observations.", minimum=0),
+        Column("decoded_lines", ColumnType.INTEGER, "Lines that became observations or records.", minimum=0),
         Column("observations", ColumnType.INTEGER, "Observations made of them.", minimum=0),
+        Column("records", ColumnType.INTEGER, "Records made of them; NULL: filed before there were any.",
+               nullable=True, minimum=0),
         Column("quarantined", ColumnType.INTEGER, "Lines in quarantine.", minimum=0),
         Column("skipped", ColumnType.INTEGER, "Lines that hold nothing to keep, by skipped_reasons.", minimum=0),
         Column("skipped_reasons", ColumnType.TEXT, "JSON object: reason to number of lines."),
         Column("truncated_timestamps", ColumnType.INTEGER, "Timestamps finer than 1 us, cut.", minimum=0),
-        Column("first_ts", ColumnType.TIMESTAMP, "Earliest observation.", nullable=True),
-        Column("last_ts", ColumnType.TIMESTAMP, "Latest observation.", nullable=True),
+        Column("first_ts", ColumnType.TIMESTAMP, "Earliest observation or record.", nullable=True),
+        Column("last_ts", ColumnType.TIMESTAMP, "Latest observation or record.", nullable=True),
         Column("decoder", ColumnType.TEXT, "Decoder and the path it took, such as shdr/fast."),
     ),
     PARTITION,
     key=("capture_key",),
     sort=("path", "capture_key"),
-)
+)  # fmt: skip
 
 OBSERVATIONS: Final = Table(
     LAYER,
@@ -78,6 +76,26 @@ OBSERVATIONS: Final = Table(
     ),
     PARTITION,
 )
+
+RECORDS: Final = Table(
+    LAYER,
+    "records",
+    "Records of data models as delivered, one row per line.",
+    (
+        PLANT,
+        ARRIVED_ON,
+        CAPTURE_KEY,
+        LINE,
+        Column("model", ColumnType.TEXT, "Record model that the source declares."),
+        Column("reading", ColumnType.TEXT, "JSON object: how the source declares that the fields are read."),
+        Column("ts", ColumnType.TIMESTAMP, "When it happened, by the source's clock."),
+        Column("ts_truncated", ColumnType.BOOLEAN, "The timestamp was finer than 1 us and was cut."),
+        Column("payload", ColumnType.TEXT, "JSON object: the fields as delivered, sorted by name, numbers as written.",
+               pii="personal"),
+    ),
+    PARTITION,
+    key=("capture_key", "line"),
+)  # fmt: skip
 
 QUARANTINE: Final = Table(
     LAYER,
@@ -113,4 +131,4 @@ TAGS: Final = Table(
     sort=("source", "tag"),
 )
 
-TABLES: Final = (CAPTURES, OBSERVATIONS, QUARANTINE, TAGS)
+TABLES: Final = (CAPTURES, OBSERVATIONS, RECORDS, QUARANTINE, TAGS)

@@ -14,6 +14,7 @@ TIMESTAMP_UNREADABLE: Final = "timestamp_unreadable"
 NUMBER: Final = r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?"
 _SPACE: Final = r"[ \t\n\v\f\r]*"
 _DATE_AND_TIME: Final = r"\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d{0,9})?"
+_DATE: Final = r"\d{4}-\d\d-\d\d"
 _OFFSET: Final = r"[-+]([01]\d|2[0-3])(:?[0-5]\d)?"
 _FIRST: Final = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
 _LAST: Final = "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
@@ -60,6 +61,19 @@ def timestamp(text: str, zone: str) -> str:
         f"WHEN regexp_full_match({text}, '{_DATE_AND_TIME}Z') THEN {zoned} "
         f"WHEN regexp_full_match({text}, '{_DATE_AND_TIME}') THEN {naive} "
         f"WHEN regexp_full_match({text}, '{_DATE_AND_TIME}{_OFFSET}') AND {possible} THEN {zoned} END"
+    )
+
+
+def start_of_date(text: str, zone: str) -> str:
+    """SQL expression: the TIMESTAMPTZ of the first instant of an ISO 8601 date, NULL if there is none.
+
+    Args:
+        text: SQL expression of type VARCHAR.
+        zone: IANA name of the zone in which the day begins.
+    """
+    return (
+        f"CASE WHEN {text} < '0001' THEN NULL WHEN regexp_full_match({text}, '{_DATE}')"
+        f" THEN timezone({literal(zone)}, try_cast({text} AS TIMESTAMP)) END"
     )
 
 

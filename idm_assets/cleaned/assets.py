@@ -8,7 +8,7 @@ from idm_assets.asset_specs import TableResult, asset_key, spec_of
 from idm_assets.capture import tables as capture
 from idm_assets.cleaned import tables
 from idm_assets.cleaned.last_values import last_values
-from idm_assets.cleaned.observations import arrived_query, clean
+from idm_assets.cleaned.observations import arrived_query, clean, ranks_query
 from idm_assets.contracts import Partition
 from idm_assets.lineage import derivation_of
 from idm_assets.partitions import EVENT_DAYS, arrival_to_event
@@ -67,12 +67,10 @@ def clean_day(run: Run, partition: Partition) -> Sequence[Outcome]:
     arrival_days = sorted({Partition(partition.plant, row.arrived_on) for row in inputs})
     keys = sorted({row.capture_key for row in inputs})
     arrived = arrived_query(run.lake.relation(capture.OBSERVATIONS, arrival_days), keys, partition)
-    order = sorted({(row.capture_last_ts, row.capture_key) for row in inputs})
-    ranks = ", ".join(f"({key}, {rank})" for rank, (_, key) in enumerate(order)) or "(NULL, NULL)"
     cleaning = clean(
         run.con,
         arrived,
-        f"SELECT * FROM (VALUES {ranks}) AS r(capture_key, rank)",
+        ranks_query((row.capture_last_ts, row.capture_key) for row in inputs),
         bindings_query(in_force(run.lake, SIGNALS), partition),
     )
     observations = run.write(tables.OBSERVATIONS, cleaning.observations, partition)

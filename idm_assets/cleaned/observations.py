@@ -15,6 +15,7 @@ Belongs here: these rules, as SQL over relations. Does not belong here: storage,
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -71,6 +72,16 @@ def arrived_query(captured: str, capture_keys: list[int], partition: Partition) 
         f"SELECT capture_key, line, signal_id, ts, value, text, status, detail FROM ({captured})"
         f" WHERE ts >= {literal(partition.start)} AND ts < {literal(partition.end)} AND capture_key IN ({keys})"
     )
+
+
+def ranks_query(captures: Iterable[tuple[str, int]]) -> str:
+    """Query with ``capture_key, rank``: higher ranks say more recent things.
+
+    Args:
+        captures: last event time of a capture, in any form that sorts, and its key.
+    """
+    rows = ", ".join(f"({key}, {rank})" for rank, (_, key) in enumerate(sorted(set(captures)))) or "(NULL, NULL)"
+    return f"SELECT * FROM (VALUES {rows}) AS r(capture_key, rank)"
 
 
 def clean(con: duckdb.DuckDBPyConnection, arrived: str, ranks: str, bindings: str) -> Cleaning:

@@ -23,8 +23,10 @@ from idm_assets.capture import tables as capture
 from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Table, comment_of
+from idm_assets.lineage import record_derivations
 from idm_assets.referential import tables as referential
 from idm_assets.referential.history import in_force
+from idm_assets.referential.model_contract import RecordModels
 from idm_assets.sql import identifier, literal
 from idm_assets.status import SYMBOL_MASK, symbols
 from resources.lake import Lake
@@ -74,6 +76,11 @@ VIEWS: Final = (
         _EFFECTIVE,
     ),
     View(
+        capture.RECORDS,
+        f"t.plant, t.arrived_on, {_ID}, t.line, t.model, t.ts, t.payload, t.reading",
+        condition=_EFFECTIVE,
+    ),
+    View(
         capture.QUARANTINE,
         f"t.plant, t.arrived_on, {_ID}, t.path, t.line, t.payload, t.reason, t.detail",
     ),
@@ -81,7 +88,8 @@ VIEWS: Final = (
         capture.CAPTURES,
         f"t.plant, t.source, t.path, {_ID}, t.arrived_at, t.lines, t.observations, t.quarantined, t.skipped,"
         " t.first_ts, t.last_ts, t.arrived_on, t.standing, e.capture_key IS NOT NULL AS effective, t.source_entry,"
-        " t.decoded_lines, t.skipped_reasons, t.truncated_timestamps, t.size_bytes, t.content_hash, t.decoder",
+        " t.decoded_lines, t.records, t.skipped_reasons, t.truncated_timestamps, t.size_bytes, t.content_hash,"
+        " t.decoder",
         "LEFT JOIN capture.effective e ON e.capture_key = t.capture_key",
     ),
     View(
@@ -93,6 +101,15 @@ VIEWS: Final = (
         cleaned.QUARANTINE,
         f"t.plant, t.day, {_ID}, t.line, g.source, g.tag, t.ts, t.payload, t.reason, t.detail",
         _TAGS,
+    ),
+    View(
+        cleaned.RECORDS,
+        f"t.plant, t.day, t.model, t.record_table, t.record_key, t.ts, t.attributes, t.other_fields, t.unknown_fields,"
+        f" t.flags, t.reports, {_ID}, t.line",
+    ),
+    View(
+        cleaned.RECORD_QUARANTINE,
+        f"t.plant, t.day, {_ID}, t.line, t.model, t.ts, t.payload, t.reason, t.detail, t.reports",
     ),
     View(
         cleaned.LAST_VALUES,
@@ -125,7 +142,7 @@ VIEWS: Final = (
     View(referential.VERSIONS, "t.* EXCLUDE (change_id, inputs)"),
 )
 
-_EXTRA_COMMENTS: Final = {
+_EXTRA_COMMENTS: Final[dict[str, str]] = {
     "capture_id": "Identity of the capture: content hash and what the path says.",
     "source": "Source that delivered the tag.",
     "tag": "Name of the tag, as delivered.",
@@ -139,6 +156,18 @@ _EXTRA_COMMENTS: Final = {
 }
 
 
+def views_of(models: RecordModels) -> tuple[View, ...]:
+    """All views: those of `VIEWS`, and one per record model."""
+    tables = [derivation.table for derivation in record_derivations(models)]
+    return (*VIEWS, *(_record_view(table) for table in tables if table not in cleaned.RECORD_TABLES))
+
+
+def _record_view(table: Table) -> View:
+    """View of a record model's table: all its columns, with the identity of the capture instead of its key."""
+    names = [_ID if column.name == "capture_key" else f"t.{identifier(column.name)}" for column in table.columns]
+    return View(table, ", ".join(names))
+
+
 @dataclass(frozen=True, slots=True)
 class Published:
     """What was published: the file, and rows per view."""
@@ -147,13 +176,14 @@ class Published:
     rows: dict[str, int]
 
 
-def publish(lake: Lake, effective: Iterable[int], target: Path) -> Published:
+def publish(lake: Lake, effective: Iterable[int], target: Path, views: Sequence[View] = VIEWS) -> Published:
     """Build the catalog from the live files and put it in place.
 
     Args:
         lake: the tables.
         effective: keys of the captures whose rows count.
         target: path of the catalog.
+        views: what to publish.
 
     Raises:
         duckdb.Error: a live file cannot be read; the catalog in place stays as it is.
@@ -161,7 +191,7 @@ def publish(lake: Lake, effective: Iterable[int], target: Path) -> Published:
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     try:
-        rows = _build(lake, sorted(set(effective)), aside)
+        rows = _build(lake, sorted(set(effective)), aside, views)
         _flush(aside)
         aside.replace(target)
         _flush(target.parent)
@@ -172,18 +202,18 @@ def publish(lake: Lake, effective: Iterable[int], target: Path) -> Published:
     return Published(target, rows)
 
 
-def _build(lake: Lake, effective: Sequence[int], path: Path) -> dict[str, int]:
+def _build(lake: Lake, effective: Sequence[int], path: Path, views: Sequence[View]) -> dict[str, int]:
     con = duckdb.connect(":memory:")
     try:
         con.execute("SET TimeZone = 'UTC'").fetchall()
         con.execute(f"ATTACH {literal(str(path))} AS catalog (STORAGE_VERSION {literal(STORAGE_VERSION)})").fetchall()
         con.execute("USE catalog").fetchall()
-        for layer in dict.fromkeys(view.table.layer for view in VIEWS):
+        for layer in dict.fromkeys(view.table.layer for view in views):
             con.execute(f"CREATE SCHEMA {identifier(layer)}").fetchall()
         _make_dimensions(con, lake, effective)
-        for view in VIEWS:
+        for view in views:
             _make_view(con, lake, view)
-        rows = {v.table.qualified_name: _count(con, lake, v) for v in VIEWS}
+        rows = {v.table.qualified_name: _count(con, lake, v) for v in views}
         con.execute("USE memory").fetchall()
         con.execute("DETACH catalog").fetchall()
     finally:
@@ -222,9 +252,7 @@ def _make_view(con: duckdb.DuckDBPyConnection, lake: Lake, view: View) -> None:
         f" WHERE {view.condition}"
     ).fetchall()
     con.execute(f"COMMENT ON VIEW {name} IS {literal(view.table.description)}").fetchall()
-    described = {column.name: comment_of(column) for column in view.table.columns} | {
-        key: text for key, text in _EXTRA_COMMENTS.items() if not view.columns.startswith("t.*")
-    }
+    described = {column.name: comment_of(column) for column in view.table.columns} | _extra_comments(view)
     for (column,) in con.sql(f"SELECT column_name FROM (DESCRIBE {name})").fetchall():
         if column in described:
             statement = f"COMMENT ON COLUMN {name}.{identifier(column)} IS {literal(described[column])}"
@@ -234,6 +262,14 @@ def _make_view(con: duckdb.DuckDBPyConnection, lake: Lake, view: View) -> None:
 def _live(lake: Lake, table: Table) -> str:
     """Query for what a table says now."""
     return in_force(lake, table) if table in referential.HISTORISED else lake.relation(table)
+
+
+def _extra_comments(view: View) -> dict[str, str]:
+    """Comments on columns that the table does not have, or that mean more in the view."""
+    if view.columns.startswith("t.*"):
+        return {}
+    # The columns of a record model have the names of its attributes, which mean what the model says.
+    return _EXTRA_COMMENTS if view in VIEWS else {"capture_id": _EXTRA_COMMENTS["capture_id"]}
 
 
 def _count(con: duckdb.DuckDBPyConnection, lake: Lake, view: View) -> int:

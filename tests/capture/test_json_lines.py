@@ -54,7 +54,7 @@ def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict]:
 
 def run(con: duckdb.DuckDBPyConnection, decoding: Decoding) -> tuple[list[dict], list[dict], dict]:
     skipped = {(row["file"], row["reason"]): row["lines"] for row in rows(con, decoding.skipped)}
-    return rows(con, decoding.observations), rows(con, decoding.rejected), skipped
+    return rows(con, decoding.rows), rows(con, decoding.rejected), skipped
 
 
 def accounted(result: tuple[list[dict], list[dict], dict]) -> int:
@@ -121,7 +121,7 @@ def test_an_observation_has_every_column_of_the_interface(decode, con):
     ]
     assert (rejected, skipped) == ([], {(1, BLANK): 2})
     decoding = JsonLines.from_options({"fields": FULL}).fast(con, [])
-    types = {row[0]: row[1] for row in con.execute(f"DESCRIBE {decoding.observations}").fetchall()}
+    types = {row[0]: row[1] for row in con.execute(f"DESCRIBE {decoding.rows}").fetchall()}
     assert types == {
         "file": "INTEGER",
         "line": "BIGINT",

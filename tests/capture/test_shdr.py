@@ -57,7 +57,7 @@ def rows(con: duckdb.DuckDBPyConnection, query: str) -> list[dict]:
 
 def run(con: duckdb.DuckDBPyConnection, decoding: Decoding) -> tuple[list[dict], list[dict], dict]:
     skipped = {(row["file"], row["reason"]): row["lines"] for row in rows(con, decoding.skipped)}
-    return rows(con, decoding.observations), rows(con, decoding.rejected), skipped
+    return rows(con, decoding.rows), rows(con, decoding.rejected), skipped
 
 
 def accounted(result: tuple[list[dict], list[dict], dict]) -> int:
@@ -119,7 +119,7 @@ def test_an_observation_has_every_column_of_the_interface(decode, con, tmp_path)
     ]
     assert (rejected, skipped) == ([], {})
     decoding = Shdr().fast(con, [prepared(tmp_path, "x\n")])
-    types = {row[0]: row[1] for row in con.execute(f"DESCRIBE {decoding.observations}").fetchall()}
+    types = {row[0]: row[1] for row in con.execute(f"DESCRIBE {decoding.rows}").fetchall()}
     assert types == {
         "file": "INTEGER",
         "line": "BIGINT",

@@ -51,5 +51,5 @@ def test_decoders_use_the_zone_of_their_source(tokyo: duckdb.DuckDBPyConnection,
     decoder = decoder_for(format_name, options, "Europe/Paris")
     file = PreparedFile(0, tmp_path / "file", "s", 1, plain=True)
     for decoding in (decoder.fast(tokyo, [file]), decoder.exact(tokyo, file)):
-        found = tokyo.sql(f"SELECT epoch_us(ts) FROM ({decoding.observations})").fetchall()
+        found = tokyo.sql(f"SELECT epoch_us(ts) FROM ({decoding.rows})").fetchall()
         assert found == [(int(datetime(2016, 7, 1, 10, tzinfo=UTC).timestamp() * 1e6),)]

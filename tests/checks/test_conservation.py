@@ -1,18 +1,21 @@
 """The laws of conservation: each holds on balanced tables and is broken by a single row too many or too few."""
 
 import shutil
+from dataclasses import replace
 from datetime import datetime
 
 import pytest
 
 from checks.asset_checks import check_specs, find, partitions_of_run
-from checks.conservation import BALANCES
+from checks.conservation import BALANCES, balance_of
 from idm_assets.aggregated import tables as aggregated
 from idm_assets.capture import tables as capture
 from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Partition
 from idm_assets.referential import tables as referential
+from idm_assets.referential.description import Attribute, Model
+from idm_assets.referential.model_contract import contract_of
 from resources.lake import Lake
 from resources.ledger import CaptureDay, CaptureRecord, Ledger, PartitionRecord
 from resources.settings import Settings
@@ -30,6 +33,8 @@ CAPTURES = [
      "standing": "decoded"},
     {"capture_key": 2, "lines": 0, "decoded_lines": 0, "observations": 0, "quarantined": 0, "skipped": 0,
      "standing": "rejected"},
+    {"capture_key": 3, "lines": 4, "decoded_lines": 4, "observations": 0, "records": 4, "quarantined": 0,
+     "skipped": 0, "standing": "decoded"},
 ]  # fmt: skip
 # Line 2 repeats line 1; line 3 says something else of the same instant.
 CAPTURED = [
@@ -40,6 +45,14 @@ CAPTURED = [
 CAPTURE_QUARANTINE = [{"capture_key": 1, "line": 4}, {"capture_key": 2, "line": None}]
 CLEANED = [{"signal_id": 5, "ts": at(10), "value": 2.0}]
 CLEANED_QUARANTINE = [{"signal_id": 5, "ts": at(10), "reason": "conflict"}]
+# Line 2 repeats line 1, line 3 says something else of the same record, line 4 does not fit its model.
+RECORDED = [{"capture_key": 3, "line": line, "ts": at(10)} for line in (1, 2, 3, 4)]
+CLEANED_RECORDS = [{"record_table": "work_order", "record_key": "[1]", "ts": at(10), "reports": 2}]
+RECORD_QUARANTINE = [
+    {"ts": at(10), "reason": "conflict", "reports": 1}, {"ts": at(10), "reason": "type_mismatch", "reports": 1},
+]  # fmt: skip
+TYPED = contract_of(Model("WorkOrder", None, (Attribute("number", "integer", "measurement", key=True),), kind="record"))
+TYPED_RECORDS = [{"number": 1, "ts": at(10)}]
 MEASUREMENTS = [
     {"point_id": 1, "ts": at(10), "value": 2.0, "status": 0x400},
     {"point_id": 1, "ts": at(20), "value": 2.0, "status": BAD},
@@ -71,6 +84,10 @@ BALANCED = {
     capture.QUARANTINE: CAPTURE_QUARANTINE,
     cleaned.OBSERVATIONS: CLEANED,
     cleaned.QUARANTINE: CLEANED_QUARANTINE,
+    capture.RECORDS: RECORDED,
+    cleaned.RECORDS: CLEANED_RECORDS,
+    cleaned.RECORD_QUARANTINE: RECORD_QUARANTINE,
+    TYPED: TYPED_RECORDS,
     contextualized.MEASUREMENTS: MEASUREMENTS,
     contextualized.STATES: STATES,
     aggregated.MINUTES: windowed(1, 0),
@@ -78,6 +95,9 @@ BALANCED = {
     aggregated.DAYS: windowed(1),
     aggregated.STATE_DURATIONS: DURATIONS,
 }
+
+
+KEYS_OF_NEXT_DAY = {capture.OBSERVATIONS: {"capture_key": 11}, capture.RECORDS: {"capture_key": 13}}
 
 
 @pytest.fixture(scope="module")
@@ -88,13 +108,17 @@ def balanced_home(con, tmp_path_factory):
     put(con, lake, referential.POINTS, POINTS, None)
     for partition, days in ((PARTITION, 0), (NEXT_DAY, 1)):
         for table, rows in BALANCED.items():
-            key = {"capture_key": 11} if days and table == capture.OBSERVATIONS else {}
+            key = KEYS_OF_NEXT_DAY.get(table, {}) if days else {}
             put(con, lake, table, [row | key for row in shifted(rows, days)], partition)
         record = CaptureRecord(
             1 + 10 * days, PLANT, partition.start, "logs", "m", f"{days}.txt", 1, 1, f"sha{days}", "decoded", "v1",
             partition.start, (CaptureDay("m", partition.day, 3, "rows"),),
         )  # fmt: skip
-        ledger.record_captures([record])
+        recorded = replace(
+            record, capture_key=3 + 10 * days, path=f"{days}.jsonl",
+            days=(CaptureDay("orders", partition.day, 0, "rows", 4),),
+        )  # fmt: skip
+        ledger.record_captures([record, recorded])
         ledger.record_partitions(
             [PartitionRecord(t.qualified_name, partition, "f", "c", 1, "run") for t in BALANCED if t.layer != "capture"]
         )
@@ -133,6 +157,16 @@ TAMPERED = {
     "a cleaned value lost": (cleaned.OBSERVATIONS, cleaned.OBSERVATIONS, []),
     "a duplicate let through": (cleaned.OBSERVATIONS, cleaned.OBSERVATIONS, [*CLEANED, *CLEANED]),
     "a conflict lost": (cleaned.OBSERVATIONS, cleaned.QUARANTINE, []),
+    "a record lost": (capture.RECORDS, capture.RECORDS, RECORDED[:3]),
+    "a record doubled": (capture.RECORDS, capture.RECORDS, [*RECORDED, RECORDED[0]]),
+    "a capture that claims fewer records": (capture.RECORDS, capture.CAPTURES, changed(CAPTURES, 2, records=3)),
+    "a cleaned record lost": (cleaned.RECORDS, cleaned.RECORDS, []),
+    "a repeated record forgotten": (cleaned.RECORDS, cleaned.RECORDS, changed(CLEANED_RECORDS, 0, reports=1)),
+    "a rejected record lost": (cleaned.RECORDS, cleaned.RECORD_QUARANTINE, RECORD_QUARANTINE[:1]),
+    "a record that is not captured": (cleaned.RECORDS, capture.RECORDS, RECORDED[1:]),
+    "a typed record lost": (TYPED, TYPED, []),
+    "a typed record doubled": (TYPED, TYPED, [*TYPED_RECORDS, {"number": 2, "ts": at(11)}]),
+    "a record of another model": (TYPED, cleaned.RECORDS, changed(CLEANED_RECORDS, 0, record_table="trip")),
     "an interval that overlaps": (
         contextualized.STATES, contextualized.STATES, changed(STATES, 1, started_at=at(99.999999)),
     ),
@@ -156,7 +190,11 @@ TAMPERED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("table", BALANCED.keys() & BALANCES.keys(), ids=lambda table: table.qualified_name)
+@pytest.mark.parametrize(
+    "table",
+    sorted((t for t in BALANCED if balance_of(t)), key=lambda t: t.qualified_name),
+    ids=lambda table: table.qualified_name,
+)
 def test_each_law_holds_on_balanced_tables(con, balanced, ledger, table):
     if table == contextualized.MEASUREMENTS:
         put(con, balanced, table, MEASUREMENTS[:1], PARTITION)
@@ -175,7 +213,7 @@ def test_each_law_holds_on_balanced_tables(con, balanced, ledger, table):
 def test_each_law_is_broken_by_a_single_row(con, balanced, ledger, what):
     law, table, rows = TAMPERED[what]
     partition = NEXT_DAY
-    key = {"capture_key": 11} if table == capture.OBSERVATIONS else {}
+    key = KEYS_OF_NEXT_DAY.get(table, {})
     put(con, balanced, table, [row | key for row in shifted(rows, 1)], partition)
     finding = found(con, balanced, ledger, law)
     assert not finding.passed, finding
@@ -234,6 +272,7 @@ def test_nothing_is_balanced(con, lake, ledger):
 
 def test_every_layer_has_its_laws():
     names = {table.qualified_name: [spec.name for spec in check_specs(table)] for table in BALANCED}
+    assert names["contextualized.work_order"] == ["contract", "uniqueness", "conservation"]
     assert names["cleaned.observations"] == ["contract", "uniqueness", "conservation"]
     assert names["contextualized.measurements"] == ["contract", "conservation"]
     assert names["cleaned.quarantine"] == ["contract"]

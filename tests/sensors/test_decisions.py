@@ -1,5 +1,6 @@
 """What the sensors ask for, from facts alone."""
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 
@@ -12,9 +13,13 @@ from idm_assets.capture.intake import ClaimedFile, Intake
 from idm_assets.capture.sources import Claim, SourceEntry
 from idm_assets.cleaned import tables as cleaned
 from idm_assets.contracts import Partition
+from idm_assets.lineage import record_derivations
+from idm_assets.referential.description import Attribute, Model
+from idm_assets.referential.model_contract import RecordModels
 from resources.landing_zone import LandedFile
 from resources.ledger import Failed
 from sensors.decisions import (
+    BRIDGED_DAYS,
     DAYS_PER_RANGE,
     ArrivalRequest,
     RangeRequest,
@@ -24,6 +29,9 @@ from sensors.decisions import (
 )
 from tests.ledger_facts import PLANT, compute, day, day_input, facts_of
 
+RECORDED = record_derivations(
+    RecordModels((Model("Trip", None, (Attribute("number", "integer", "measurement", key=True),), kind="record"),))
+)
 ENTRY = SourceEntry(name="logs", plant=PLANT, glob="*", format="shdr")
 
 
@@ -117,6 +125,41 @@ def test_all_stale_days_but_the_hopeless_are_asked_for_once(numbers, hopeless):
     assert all((r.last - r.first).days < DAYS_PER_RANGE for r in requests)
     assert sum(r.stale_days for r in requests) == len(covered)
     assert all(isinstance(r, RangeRequest) for r in requests)
+
+
+def recorded(number, key=7):
+    """A record of a day instead of observations."""
+    return replace(day_input(number, key=key), observations=0, records=1)
+
+
+def test_a_few_settled_days_between_records_are_bridged_but_not_a_hopeless_one():
+    """A run costs more than looking at days that are as they should be."""
+    near = facts_of([recorded(n) for n in (0, 8, 16)]).with_records(RECORDED, {})
+    assert asked(near) == [(0, 16, 3)]
+    assert asked(near, failure(near, cleaned.RECORDS, 8)) == [(16, 16, 1), (0, 0, 1)]
+    far = facts_of([recorded(n) for n in (0, 9, 10)]).with_records(RECORDED, {})
+    assert asked(far) == [(9, 10, 2), (0, 0, 1)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(numbers=st.sets(st.integers(0, 300), min_size=1, max_size=60), hopeless=st.sets(st.integers(0, 300), max_size=9))
+def test_bridges_cover_all_that_is_stale_and_nothing_hopeless(numbers, hopeless):
+    facts = facts_of([recorded(n) for n in sorted(numbers)]).with_records(RECORDED, {})
+    failed = {}
+    for number in hopeless & numbers:
+        failed |= failure(facts, cleaned.RECORDS, number)
+    covered = [n for first, last, _ in asked(facts, failed, 1000) for n in range(first, last + 1)]
+    assert len(covered) == len(set(covered))
+    assert set(covered) & numbers == numbers - hopeless
+    assert all(any(abs(n - m) <= BRIDGED_DAYS for m in numbers) for n in covered)
+
+
+def test_what_is_made_of_records_and_what_is_made_of_observations_do_not_wait_for_each_other():
+    facts = facts_of([day_input(0), recorded(0)]).with_records(RECORDED, {})
+    assert asked(facts, failure(facts, cleaned.RECORDS, 0)) == [(0, 0, 1)]
+    assert asked(facts, failure(facts, cleaned.OBSERVATIONS, 0)) == [(0, 0, 1)]
+    both = failure(facts, cleaned.RECORDS, 0) | failure(facts, cleaned.OBSERVATIONS, 0)
+    assert asked(facts, both) == []
 
 
 # Arrivals

@@ -1,4 +1,4 @@
-"""Decoders: one small interface between a delivered format and observations, and the registry of formats.
+"""Decoders: one small interface between a delivered format and observations or records, and the registry of formats.
 
 A decoder says, as SQL over DuckDB, what the lines of prepared files mean. It never writes a table, knows
 nothing of plants, partitions or the referential, and accounts for every line: each is decoded, rejected or
@@ -41,9 +41,10 @@ class Decoding:
     """What a batch of files means, as three SQL queries; nothing is read until they run.
 
     Attributes:
-        observations: query with columns ``file INTEGER, line BIGINT, part INTEGER, source VARCHAR,
-            tag VARCHAR, ts TIMESTAMPTZ, value DOUBLE, text VARCHAR, status BIGINT, detail VARCHAR,
-            ts_truncated BOOLEAN``; ``part`` counts the observations of one line from 1.
+        rows: query for what the lines say. Observations have columns ``file INTEGER, line BIGINT, part INTEGER,
+            source VARCHAR, tag VARCHAR, ts TIMESTAMPTZ, value DOUBLE, text VARCHAR, status BIGINT,
+            detail VARCHAR, ts_truncated BOOLEAN``; ``part`` counts the observations of one line from 1. Records
+            have ``file, line, part, ts, ts_truncated, payload VARCHAR``; a line is one record.
         rejected: query with columns ``file INTEGER, line BIGINT, payload VARCHAR, reason VARCHAR,
             detail VARCHAR``, one row per rejected line.
         skipped: query with columns ``file INTEGER, reason VARCHAR, lines BIGINT``.
@@ -51,7 +52,7 @@ class Decoding:
         meaning: makes the decoding of a query with the columns of ``lines``.
     """
 
-    observations: str
+    rows: str
     rejected: str
     skipped: str
     lines: str

@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from idm_assets.capture.decoders import Decoding, PreparedFile
 from idm_assets.capture.framing import frame_lines, framed_lines, plain_lines
+from idm_assets.capture.json_values import pointer, unquoted
 from idm_assets.capture.survey import Limits
 from idm_assets.capture.text_values import BLANK, TIMESTAMP_UNREADABLE, is_blank, is_truncated, number, timestamp
 from idm_assets.sql import literal
@@ -101,7 +102,7 @@ class JsonLines:
         return _decoding(framed_lines(con, file, frame_lines(file.text, self._limits)), self._options, self._zone)
 
 
-_TROUBLE: Final = f"""
+TROUBLE: Final = f"""
     CASE
         WHEN problem IS NOT NULL THEN problem
         WHEN {is_blank("content")} THEN '{BLANK}'
@@ -137,7 +138,7 @@ def _decoding(lines: str, options: JsonLinesOptions, zone: str) -> Decoding:
         END
     """
     return Decoding(
-        observations=_observations(judged),
+        rows=_observations(judged),
         rejected=f"""
             SELECT file, line, content AS payload, reason, {explanation} AS detail
             FROM ({judged})
@@ -173,7 +174,7 @@ def _judged(lines: str, options: JsonLinesOptions, zone: str) -> str:
         else:
             wanted.append(key)
             columns.append(f"nullif(fields[{len(wanted)}]::VARCHAR, 'null') AS {column}")
-    pointers = ", ".join(literal(_pointer(key)) for key in wanted)
+    pointers = ", ".join(literal(pointer(key)) for key in wanted)
     status = "CASE WHEN regexp_full_match(status_json, '\\d{1,10}') THEN try_cast(status_json AS BIGINT) END"
     return f"""
         SELECT
@@ -189,24 +190,24 @@ def _judged(lines: str, options: JsonLinesOptions, zone: str) -> str:
         FROM (
             SELECT
                 *,
-                {_timestamp("ts_text", options.ts_format, zone)} AS ts,
-                {_is_timestamp_truncated("ts_text", options.ts_format)} AS ts_truncated,
+                {timestamp_field("ts_text", options.ts_format, zone)} AS ts,
+                {is_timestamp_truncated("ts_text", options.ts_format)} AS ts_truncated,
                 CASE WHEN NOT {is_blank("tag_text")} THEN tag_text END AS tag,
                 CASE WHEN NOT {is_blank("source_text")} THEN source_text ELSE source END AS named_source,
                 {status} AS status
             FROM (
                 SELECT
                     *,
-                    CASE WHEN {_is_scalar("ts_json")} THEN {_text("ts_json")} END AS ts_text,
-                    CASE WHEN {_is_scalar("tag_json")} THEN {_text("tag_json")} END AS tag_text,
-                    CASE WHEN {_is_scalar("source_json")} THEN {_text("source_json")} END AS source_text
+                    CASE WHEN {is_scalar("ts_json")} THEN {unquoted("ts_json")} END AS ts_text,
+                    CASE WHEN {is_scalar("tag_json")} THEN {unquoted("tag_json")} END AS tag_text,
+                    CASE WHEN {is_scalar("source_json")} THEN {unquoted("source_json")} END AS source_text
                 FROM (
                     SELECT *, {", ".join(columns)}
                     FROM (
                         SELECT
                             *,
                             CASE WHEN trouble IS NULL THEN json_extract(content, [{pointers}]) END AS fields
-                        FROM (SELECT *, {_TROUBLE} AS trouble FROM ({lines}))
+                        FROM (SELECT *, {TROUBLE} AS trouble FROM ({lines}))
                     )
                 )
             )
@@ -226,7 +227,7 @@ def _observations(judged: str) -> str:
     # A JSON number is a number and nothing else, unless a double cannot hold it: then its digits are kept.
     text = f"""
         CASE
-            WHEN text_json IS NOT NULL THEN {_text("text_json")}
+            WHEN text_json IS NOT NULL THEN {unquoted("text_json")}
             WHEN left(value_json, 1) = '"' THEN value_text
             WHEN value IS NULL
                 OR (abs(value) >= {EXACT_INTEGERS_BELOW} AND regexp_full_match(value_json, '-?\\d+'))
@@ -252,7 +253,7 @@ def _observations(judged: str) -> str:
                 SELECT
                     file, line, part::INTEGER AS part, named_source AS source, tag, ts, status,
                     value_json, text_json,
-                    CASE WHEN left(value_json, 1) = '"' THEN {_text("value_json")} END AS value_text,
+                    CASE WHEN left(value_json, 1) = '"' THEN {unquoted("value_json")} END AS value_text,
                     ts_truncated
                 FROM (
                     SELECT *, unnest(range(1, {bound})) AS part FROM ({judged})
@@ -262,29 +263,13 @@ def _observations(judged: str) -> str:
     """
 
 
-def _pointer(key: str) -> str:
-    """JSON Pointer (RFC 6901) to a top-level name."""
-    return "/" + key.replace("~", "~0").replace("/", "~1")
-
-
-def _is_scalar(json: str) -> str:
+def is_scalar(json: str) -> str:
     """SQL condition: a JSON text, that may be NULL, is a string or a number."""
     # A list of eight literals would become three joins.
     return f"coalesce(NOT contains('{{[tfnNiI', left({json}, 1)), false)"
 
 
-def _text(json: str) -> str:
-    """SQL expression: what a JSON string says, or the JSON text of anything else."""
-    return f"""
-        CASE
-            WHEN left({json}, 1) <> '"' THEN {json}
-            WHEN contains({json}, '\\') THEN json_extract_string({json}, '$')
-            ELSE substring({json}, 2, len({json}) - 2)
-        END
-    """
-
-
-def _timestamp(text: str, ts_format: str, zone: str) -> str:
+def timestamp_field(text: str, ts_format: str, zone: str) -> str:
     """SQL expression: the TIMESTAMPTZ that the text of a timestamp field stands for, NULL if none."""
     if ts_format == "iso":
         return timestamp(text, zone)
@@ -301,7 +286,7 @@ def _timestamp(text: str, ts_format: str, zone: str) -> str:
     """
 
 
-def _is_timestamp_truncated(text: str, ts_format: str) -> str:
+def is_timestamp_truncated(text: str, ts_format: str) -> str:
     """SQL condition: digits of the timestamp field were cut off."""
     if ts_format == "iso":
         return is_truncated(text)
