@@ -28,7 +28,9 @@ class Plant:
         self.home = home
         self.name = name
         self.config = home / "config"
-        shutil.copytree(EXAMPLES / "config", self.config)
+        # Without the standards: reading them takes longer than most of these tests, and no capture speaks of them.
+        standards = shutil.ignore_patterns("companion", "shells", "standards.yaml", "showroom.yaml")
+        shutil.copytree(EXAMPLES / "config", self.config, ignore=standards)
         self.settings = Settings(home=str(home), config=str(self.config), settle_seconds=0)
         (home / "instance").mkdir()
         self.instance = dg.DagsterInstance.ephemeral(tempdir=str(home / "instance"))

@@ -137,6 +137,8 @@ def test_a_few_settled_days_between_records_are_bridged_but_not_a_hopeless_one()
     near = facts_of([recorded(n) for n in (0, 8, 16)]).with_records(RECORDED, {})
     assert asked(near) == [(0, 16, 3)]
     assert asked(near, failure(near, cleaned.RECORDS, 8)) == [(16, 16, 1), (0, 0, 1)]
+    beside = facts_of([recorded(n) for n in (0, 4, 5)]).with_records(RECORDED, {})
+    assert asked(beside, failure(beside, cleaned.RECORDS, 4)) == [(5, 5, 1), (0, 0, 1)]
     far = facts_of([recorded(n) for n in (0, 9, 10)]).with_records(RECORDED, {})
     assert asked(far) == [(9, 10, 2), (0, 0, 1)]
 
