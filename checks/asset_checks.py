@@ -24,7 +24,7 @@ from idm_assets.contracts import Partition, Table
 from idm_assets.lineage import record_derivations
 from idm_assets.partitions import partition_of
 from idm_assets.referential import tables as referential
-from idm_assets.referential.findings import QUESTIONS, answer
+from idm_assets.referential.findings import QUESTIONS, UNBOUND_TAGS, Question, answer
 from idm_assets.referential.history import in_force
 from idm_assets.referential.model_contract import RecordModels
 from resources.engine import Engine
@@ -123,19 +123,31 @@ def questions_of_referential(
     """Ask what a person should look at: unbound tags, orphans, idle models, units that do not fit."""
     wanted = context.selected_asset_check_keys
     with engine.connect() as con:
-        known_tags = f"SELECT plant, signal_id, source, tag FROM ({lake.relation(capture.TAGS)})"
         for question in QUESTIONS:
             key = asset_key(question.table)
             if dg.AssetCheckKey(key, question.name) in wanted:
-                found = answer(con, lake, question, known_tags)
-                finding = Finding(
-                    passed=not found.count,
-                    summary=question.sentence.format(n=found.count),
-                    numbers={"found": found.count},
-                    header=question.header,
-                    rows=found.rows,
-                )
-                yield result_of(question.name, key, finding, dg.AssetCheckSeverity.WARN)
+                yield result_of(question.name, key, ask(con, lake, question), dg.AssetCheckSeverity.WARN)
+
+
+def ask(con: duckdb.DuckDBPyConnection, lake: Lake, question: Question) -> Finding:
+    """Ask one question of the referential in force and of all tags that were heard."""
+    found = answer(con, lake, question, f"SELECT plant, signal_id, source, tag FROM ({lake.relation(capture.TAGS)})")
+    return Finding(
+        passed=not found.count,
+        summary=question.sentence.format(n=found.count),
+        numbers={"found": found.count},
+        header=question.header,
+        rows=found.rows,
+    )
+
+
+@dg.asset_check(asset=asset_key(contextualized.UNMAPPED), name=UNBOUND_TAGS.name, description=UNBOUND_TAGS.description)
+def unbound_tags(engine: Engine, lake: Lake) -> dg.AssetCheckResult:
+    """Ask for unbound tags where they turn up too: new tags arrive long after the referential came into force."""
+    with engine.connect() as con:
+        finding = ask(con, lake, UNBOUND_TAGS)
+    key = asset_key(contextualized.UNMAPPED)
+    return result_of(UNBOUND_TAGS.name, key, finding, dg.AssetCheckSeverity.WARN)
 
 
 @dg.asset_check(
@@ -195,4 +207,4 @@ def _partition_in(path: str) -> Partition:
 def checks_of(models: RecordModels) -> tuple[dg.AssetChecksDefinition, ...]:
     """All checks of a code location with these record models."""
     layers = (checks_of_layer(tables) for tables in layers_of(models))
-    return (*layers, questions_of_referential, plausibility, continuity)
+    return (*layers, questions_of_referential, unbound_tags, plausibility, continuity)

@@ -75,7 +75,7 @@ def spec_of(
         description=_description(table),
         group_name=table.layer,
         owners=list(OWNERS),
-        kinds={"duckdb", "deltalake", "parquet"} if table.layer != "referential" else {"deltalake", "polars"},
+        kinds={"duckdb", "deltalake", "parquet"},
         tags={"layer": table.layer, "partitioned_by": "-".join(table.partition_by) or "none"},
         metadata={
             "dagster/column_schema": column_schema(table),

@@ -70,15 +70,17 @@ class Question:
     sentence: str
 
 
+UNBOUND_TAGS: Final = Question(
+    "unbound_tags",
+    tables.SIGNALS,
+    "Every tag that was heard is bound to an attribute at some time.",
+    ("plant", "source", "tag"),
+    "SELECT plant, source, tag FROM tags WHERE signal_id NOT IN (SELECT signal_id FROM signals)",
+    "{n} tags were heard that no binding explains",
+)
+
 QUESTIONS: Final = (
-    Question(
-        "unbound_tags",
-        tables.SIGNALS,
-        "Every tag that was heard is bound to an attribute at some time.",
-        ("plant", "source", "tag"),
-        "SELECT plant, source, tag FROM tags WHERE signal_id NOT IN (SELECT signal_id FROM signals)",
-        "{n} tags were heard that no binding explains",
-    ),
+    UNBOUND_TAGS,
     Question(
         "contradictory_units",
         tables.SIGNALS,
@@ -102,9 +104,11 @@ QUESTIONS: Final = (
         tables.AVATARS,
         "No two avatars that are in force have the same external identifier of one kind.",
         ("plant", "kind", "identifier", "avatars", "one of them"),
-        "SELECT plant, entry.key AS kind, entry.value AS identifier, count(DISTINCT avatar), min(avatar) FROM ("
-        "SELECT plant, avatar, unnest(map_entries(external_ids::JSON::MAP(VARCHAR, VARCHAR))) AS entry"
-        f" FROM avatars WHERE {_NOW} AND external_ids <> '{{}}') GROUP BY plant, kind, identifier"
+        "WITH entries AS (SELECT plant, avatar, parent, unnest(map_entries(external_ids::JSON::MAP(VARCHAR, VARCHAR)))"
+        f" AS entry FROM avatars WHERE {_NOW} AND external_ids <> '{{}}')"
+        # A nameplate that is a part of its machine says what the machine is called: only the machine counts.
+        " SELECT plant, entry.key AS kind, entry.value AS identifier, count(DISTINCT avatar), min(avatar)"
+        " FROM entries e ANTI JOIN entries w ON w.plant = e.plant AND w.avatar = e.parent AND w.entry = e.entry GROUP BY ALL"
         " HAVING count(DISTINCT avatar) > 1",
         "{n} external identifiers belong to several avatars",
     ),
@@ -162,7 +166,7 @@ def answer(con: duckdb.DuckDBPyConnection, lake: Lake, question: Question, known
         "models": in_force(lake, tables.DATA_MODELS), "tags": f"SELECT DISTINCT * FROM ({known_tags})",
     }  # fmt: skip
     needed = ", ".join(f"{name} AS ({query})" for name, query in named.items() if f" {name}" in question.query)
-    con.execute(f"CREATE OR REPLACE TEMP TABLE answered AS WITH {needed} {question.query}").fetchall()
+    con.execute(f"CREATE OR REPLACE TEMP TABLE answered AS WITH {needed} SELECT * FROM ({question.query})").fetchall()
     count = con.sql("SELECT count(*) FROM answered").fetchall()[0][0]
     return Answer(count, con.sql(f"SELECT * FROM answered ORDER BY ALL LIMIT {SHOWN_ROWS}").fetchall())
 

@@ -24,11 +24,14 @@ _BATCH: Final = 10_000
 
 
 def shell_sources(con: duckdb.DuckDBPyConnection, lake: Lake, plant: str | None = None) -> Iterator[ShellSource]:
-    """The avatars that are in force now, of one plant or of all, in order of plant and avatar."""
+    """The avatars that are in force now, of one plant or of all, in order of plant and avatar.
+
+    The connection is busy until the last of them was taken.
+    """
     models = {(model.name, model.version): model for model in models_in_force(lake)}
     now = "coalesce(valid_from, '-infinity') <= now() AND coalesce(valid_to, 'infinity') > now()"
     where = f"{now} AND {'true' if plant is None else f'plant = {literal(plant)}'}"
-    relation = con.sql(
+    result = con.execute(
         f"SELECT a.*, s.source, s.tag, s.attribute, s.delivered_unit, s.scale, s.shift, s.starts, s.ends FROM ("
         "SELECT plant, avatar, name, model, model_version, parent, equipment_path, external_ids, static_attributes,"
         f" description FROM ({in_force(lake, tables.AVATARS)}) WHERE {where}) a LEFT JOIN ("
@@ -36,8 +39,8 @@ def shell_sources(con: duckdb.DuckDBPyConnection, lake: Lake, plant: str | None 
         f" valid_to AS ends FROM ({in_force(lake, tables.SIGNALS)}) WHERE {where}) s USING (plant, avatar)"
         " ORDER BY plant, avatar, source, tag"
     )
-    columns = relation.columns
-    rows: Iterator[dict[str, Any]] = (dict(zip(columns, row, strict=True)) for row in _rows(relation))
+    columns = [description[0] for description in result.description or ()]
+    rows: Iterator[dict[str, Any]] = (dict(zip(columns, row, strict=True)) for row in _rows(result))
     for _, group in groupby(rows, key=lambda row: (row["plant"], row["avatar"])):
         listed = list(group)
         first = listed[0]
@@ -59,9 +62,6 @@ def shell_sources(con: duckdb.DuckDBPyConnection, lake: Lake, plant: str | None 
         )  # fmt: skip
 
 
-def _rows(relation: Any) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401 - duckdb's stubs do not know fetchmany
-    while True:
-        batch: list[tuple[Any, ...]] = relation.fetchmany(_BATCH)
+def _rows(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while batch := result.fetchmany(_BATCH):
         yield from batch
-        if not batch:
-            return
