@@ -269,7 +269,8 @@ def _avatar_rows(numbered: str, model: str, place: str) -> str:
         "equipment_path": place,
         "external_ids.serial_number": "'SN' || upper(left(md5(n::VARCHAR), 10))",
         "external_ids.inventory_number": "CASE WHEN n % 4 > 0 THEN 'INV' || (70000000 + n) END",
-        "static_attributes.manufacturer": "['Alpin', 'Meridian', 'Nordlicht', 'Tessin', 'Vulkan'][(hash(n) % 5)::INT + 1]",
+        "static_attributes.manufacturer": "['Alpin', 'Meridian', 'Nordlicht', 'Tessin', 'Vulkan']"
+        "[(hash(n) % 5)::INT + 1]",
         "static_attributes.year": "1995 + hash(n, 'year') % 29",
     }
     columns = ", ".join(f'{value} AS "{_COLUMNS[ours]}"' for ours, value in values.items())

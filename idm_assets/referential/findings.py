@@ -108,8 +108,8 @@ QUESTIONS: Final = (
         f" AS entry FROM avatars WHERE {_NOW} AND external_ids <> '{{}}')"
         # A nameplate that is a part of its machine says what the machine is called: only the machine counts.
         " SELECT plant, entry.key AS kind, entry.value AS identifier, count(DISTINCT avatar), min(avatar)"
-        " FROM entries e ANTI JOIN entries w ON w.plant = e.plant AND w.avatar = e.parent AND w.entry = e.entry GROUP BY ALL"
-        " HAVING count(DISTINCT avatar) > 1",
+        " FROM entries e ANTI JOIN entries w ON w.plant = e.plant AND w.avatar = e.parent AND w.entry = e.entry"
+        " GROUP BY ALL HAVING count(DISTINCT avatar) > 1",
         "{n} external identifiers belong to several avatars",
     ),
     Question(
