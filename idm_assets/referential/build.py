@@ -75,10 +75,13 @@ class Built:
     def points(self) -> str:
         """Query for `referential.points`: of several bindings of a point the latest says what kind it is."""
         names = [column.name for column in tables.POINTS.columns]
+        listed = ", ".join(names)
+        several = "SELECT point_id FROM signal_rows GROUP BY point_id HAVING count(*) > 1"
+        struct = ", ".join(f"'{n}': {n}" for n in names)
         return (
-            f"SELECT {', '.join(f'last.{n} AS {n}' for n in names)} FROM (SELECT arg_max({{"
-            + ", ".join(f"'{n}': {n}" for n in names)
-            + "}, valid_from) AS last FROM signal_rows GROUP BY point_id)"
+            f"WITH several AS MATERIALIZED ({several}) SELECT {listed} FROM signal_rows"
+            f" ANTI JOIN several USING (point_id) UNION ALL SELECT {', '.join(f'last.{n}' for n in names)}"
+            f" FROM (SELECT arg_max({{{struct}}}, valid_from) AS last FROM signal_rows SEMI JOIN several USING (point_id) GROUP BY point_id)"
         )
 
     def frame(self, table: Table) -> pl.DataFrame:
@@ -214,7 +217,7 @@ def _cycles(con: duckdb.DuckDBPyConnection) -> list[str]:
     """
     con.execute(
         "CREATE OR REPLACE TABLE ancestors AS SELECT plant, avatar, parent AS ancestor, valid_from, valid_to"
-        " FROM avatar_rows WHERE parent IS NOT NULL"
+        " FROM avatar_rows WHERE parent IS NOT NULL AND (plant, avatar) IN (SELECT (plant, parent) FROM avatar_rows)"
     ).fetchall()
     count = con.sql("SELECT count(*) FROM ancestors").fetchall()[0][0]
     steps = 1
@@ -244,17 +247,21 @@ def make_bindings(con: duckdb.DuckDBPyConnection, sources: Sources, plants: Sequ
     Returns:
         Tags with two bindings at the same time, one sentence each.
     """
-    rows_of = single_file_rows if is_single_file(con, "signals_said") else dated_rows
-    said = rows_of("signals_said", ("source", "tag"), SIGNAL_CONTENT)
+    said = single_file_rows("signals_said", ("source", "tag"), SIGNAL_CONTENT)
+    if not is_single_file(con, "signals_said"):
+        dated = dated_rows("signals_said", ("source", "tag"), SIGNAL_CONTENT)
+        con.execute(f"CREATE OR REPLACE TABLE dated_bindings AS {dated}").fetchall()
+        said = "SELECT * FROM dated_bindings"
     rules = [placed for placed in rules_of(sources.documents) if placed.plant in plants]
-    con.execute(f"CREATE OR REPLACE TABLE bindings AS {said}").fetchall()
+    con.execute(f"CREATE OR REPLACE TABLE ruled_bindings AS SELECT * FROM ({said}) WHERE false").fetchall()
     if rules:
-        con.execute("CREATE OR REPLACE TABLE explicit AS SELECT DISTINCT plant, source, tag FROM bindings").fetchall()
+        con.execute(f"CREATE OR REPLACE TABLE explicit AS SELECT DISTINCT plant, source, tag FROM ({said})").fetchall()
     for placed in rules:
         made = bindings_of(placed, "avatar_rows", "model_attributes")
         con.execute(
-            f"INSERT INTO bindings BY NAME SELECT * FROM ({made}) ANTI JOIN explicit USING (plant, source, tag)"
+            f"INSERT INTO ruled_bindings BY NAME SELECT * FROM ({made}) ANTI JOIN explicit USING (plant, source, tag)"
         ).fetchall()
+    con.execute(f"CREATE OR REPLACE VIEW bindings AS {said} UNION ALL BY NAME FROM ruled_bindings").fetchall()
     return overlap_problems("tag", overlaps(con, "bindings", ("source", "tag"), TAG_MEANING))
 
 

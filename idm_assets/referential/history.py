@@ -23,7 +23,7 @@ import polars as pl
 
 from idm_assets.contracts import Column, ColumnType, Table
 from idm_assets.referential import tables
-from idm_assets.sql import identifier, literal
+from idm_assets.sql import identifier, integer_key, literal
 from resources.lake import Lake, PartitionChangedError, StagedFile, discard
 
 ATTEMPTS: Final = 5
@@ -90,7 +90,7 @@ def with_row_id(table: Table, rows: str) -> str:
         f"coalesce({'epoch_us' if c.type is ColumnType.TIMESTAMP else ''}({identifier(c.name)})::VARCHAR, chr(30))"
         for c in content_columns(table)
     ]
-    key = f"(md5_number_lower(concat_ws(chr(31), {', '.join(texts)})) & {_MASK})::BIGINT"
+    key = integer_key(f"concat_ws(chr(31), {', '.join(texts)})")
     names = ", ".join(identifier(c.name) for c in content_columns(table))
     return f"SELECT {names}, {key} AS row_id FROM ({rows})"
 
@@ -170,6 +170,8 @@ def difference(lake: Lake, table: Table, candidate: str, scope: str = "true") ->
         candidate: query or table with the content columns and ``row_id``.
         scope: SQL condition for the rows in force that the candidate speaks of; others stay.
     """
+    if not lake.live_files(table):
+        return Difference(candidate, f"SELECT row_id, recorded_by FROM ({table.empty_relation()})")
     standing = in_force(lake, table)
     return Difference(
         f"SELECT c.* FROM ({candidate}) c WHERE NOT EXISTS (SELECT 1 FROM ({standing}) s WHERE s.row_id = c.row_id)",

@@ -183,7 +183,8 @@ def _leave_out_contexts_of_rules(con: duckdb.DuckDBPyConnection, lake: Lake, pla
     if not con.sql(f"SELECT count(*) FROM bindings WHERE {rule}").fetchall()[0][0]:
         return
     con.execute(
-        f"DELETE FROM bindings WHERE {rule} AND ((plant, avatar) NOT IN (SELECT (plant, avatar) FROM touched_avatars)"
+        f"DELETE FROM ruled_bindings WHERE {rule} AND ("
+        "(plant, avatar) NOT IN (SELECT (plant, avatar) FROM touched_avatars)"
         f" OR (plant, source, tag) IN (SELECT (plant, source, tag) FROM ({in_force(lake, tables.SIGNALS)})"
         f" WHERE {one_of('plant', plants)} AND NOT {rule}))"
     ).fetchall()

@@ -37,10 +37,13 @@ def place_bindings(con: duckdb.DuckDBPyConnection) -> list[str]:
     """
     con.execute(
         "CREATE OR REPLACE TABLE placed AS SELECT b.plant, b.source, b.tag, b.avatar, b.attribute, b.delivered_unit,"
-        " b.scale, b.shift, b.said_by, b.origin, b.row, a.equipment_path, a.model, a.model_version,"
+        f" {signal_id('b.plant', 'b.source', 'b.tag')} AS signal_id,"
+        f" {point_id('b.plant', 'a.equipment_path', 'b.avatar', 'b.attribute', 'm.unit')} AS point_id,"
+        " b.scale, b.shift, b.said_by, b.origin, b.row, a.equipment_path, a.model, a.model_version, m.unit,"
         " greatest(b.valid_from, a.valid_from) AS valid_from, least(b.valid_to, a.valid_to) AS valid_to"
         " FROM bindings b LEFT JOIN avatar_rows a ON a.plant = b.plant AND a.avatar = b.avatar"
-        " AND a.valid_from < b.valid_to AND a.valid_to > b.valid_from"
+        " AND a.valid_from < b.valid_to AND a.valid_to > b.valid_from LEFT JOIN model_attributes m"
+        " ON m.model = a.model AND m.version = a.model_version AND m.attribute = b.attribute"
     ).fetchall()
     lost = con.sql(
         f"SELECT {PLACE}, source, tag, avatar FROM placed WHERE model IS NULL ORDER BY ALL LIMIT {SHOWN_PROBLEMS}"
@@ -174,9 +177,9 @@ def put_signal_rows(con: duckdb.DuckDBPyConnection) -> list[str]:
     """
     low, high = "(r.minimum - w.offset) / w.factor", "(r.maximum - w.offset) / w.factor"
     con.execute(
-        "CREATE OR REPLACE TABLE resolved AS"
+        "CREATE OR REPLACE VIEW resolved AS"
         " WITH converted AS ("
-        " SELECT p.*, m.data_type, m.kind, m.hold, m.unit, m.allowed,"
+        " SELECT p.*, m.data_type, m.kind, m.hold, m.allowed,"
         " CASE WHEN p.delivered_unit IS NULL OR p.delivered_unit IS NOT DISTINCT FROM m.unit"
         f" THEN {literal(IDENTITY.factor)} ELSE c.factor END AS step,"
         " CASE WHEN p.delivered_unit IS NULL OR p.delivered_unit IS NOT DISTINCT FROM m.unit"
@@ -186,8 +189,7 @@ def put_signal_rows(con: duckdb.DuckDBPyConnection) -> list[str]:
         " AND c.unit IS NOT DISTINCT FROM m.unit"
         "), scaled AS ("
         ' SELECT *, scale * step AS factor, shift * step + step_offset AS "offset" FROM converted)'
-        f" SELECT w.plant, w.source, w.tag, {signal_id('w.plant', 'w.source', 'w.tag')} AS signal_id,"
-        f" {point_id('w.plant', 'w.equipment_path', 'w.avatar', 'w.attribute', 'w.unit')} AS point_id,"
+        f" SELECT w.plant, w.source, w.tag, w.signal_id, w.point_id,"
         " w.equipment_path, w.avatar, w.attribute, w.model, w.model_version, w.data_type, w.kind, w.hold,"
         " w.delivered_unit, w.scale, w.shift, w.unit, w.factor, w.offset,"
         f" CASE WHEN w.factor > 0 THEN {low} ELSE {high} END AS minimum,"
@@ -197,7 +199,7 @@ def put_signal_rows(con: duckdb.DuckDBPyConnection) -> list[str]:
         " AND r.model_version = w.model_version AND r.attribute = w.attribute AND r.globs = avatar_globs(w.avatar)"
     ).fetchall()
     con.execute(
-        "CREATE OR REPLACE TABLE cut AS SELECT signal_id FROM resolved GROUP BY signal_id HAVING count(*) > 1"
+        "CREATE OR REPLACE TABLE cut AS SELECT signal_id FROM placed GROUP BY signal_id HAVING count(*) > 1"
     ).fetchall()
     if con.sql("SELECT count(*) FROM cut").fetchall()[0][0]:
         cut = "(SELECT * FROM resolved SEMI JOIN cut USING (signal_id))"
@@ -216,9 +218,9 @@ _POINT: Final = "equipment_path, avatar, attribute, unit"
 
 def _shared(con: duckdb.DuckDBPyConnection, key: str, what: str, names: str) -> list[str]:
     rows = con.sql(
-        f"WITH several AS (SELECT {key} FROM resolved GROUP BY {key} HAVING count(*) > 1)"
+        f"WITH several AS (SELECT {key} FROM placed GROUP BY {key} HAVING count(*) > 1)"
         f" SELECT arg_min(named, h), arg_max(named, h) FROM (SELECT {key}, row({names})::VARCHAR AS named,"
-        f" hash(plant, {names}) AS h FROM resolved SEMI JOIN several USING ({key}))"
+        f" hash(plant, {names}) AS h FROM placed SEMI JOIN several USING ({key}))"
         f" GROUP BY {key} HAVING min(h) <> max(h) LIMIT 5"
     ).fetchall()
     return [f"two {what} have the same key; rename one of {one} and {other}" for one, other in rows]

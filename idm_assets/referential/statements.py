@@ -261,32 +261,30 @@ def _put_table_rows(
         f" {when}, {origin}, row"
     )
     required = [f"{identifier(name)} IS NOT NULL" for name in ("avatar", "source", "tag") if _has(item, name)]
-    problems = _incomplete(con, dated, table, required)
     if item.of == "signals":
         con.execute(
             f"INSERT INTO signals_said BY NAME SELECT {common}, source, tag, avatar, attribute,"
             ' unit AS delivered_unit, coalesce(scale, 1) AS scale, coalesce("offset", 0) AS shift,'
-            f" FROM ({table.query}) WHERE {' AND '.join(required)}"
+            f" FROM ({table.query})"
         ).fetchall()
-        return problems
+        return _incomplete(con, dated, "signals_said", required)
     references, unknown = _models_of(con, dated, table, register)
     con.execute(
         f"INSERT INTO avatars_said BY NAME SELECT {common}, avatar, coalesce(name, avatar) AS name, m.model,"
         " m.model_version, parent, equipment_path, external_ids, static_attributes, description"
-        f" FROM ({table.query}) t LEFT JOIN ({references}) m ON m.reference = t.model WHERE {' AND '.join(required)}"
+        f" FROM ({table.query}) t LEFT JOIN ({references}) m ON m.reference = t.model"
     ).fetchall()
-    return problems + unknown
+    return _incomplete(con, dated, "avatars_said", required) + unknown
 
 
 def _has(item: TableImport, name: str) -> bool:
     return name == "avatar" or item.of == "signals"
 
 
-def _incomplete(
-    con: duckdb.DuckDBPyConnection, dated: DatedImport, table: ImportedTable, required: Sequence[str]
-) -> list[str]:
+def _incomplete(con: duckdb.DuckDBPyConnection, dated: DatedImport, said: str, required: Sequence[str]) -> list[str]:
     rows = con.sql(
-        f"SELECT row FROM ({table.query}) WHERE NOT ({' AND '.join(required)}) ORDER BY row LIMIT {SHOWN_PROBLEMS}"
+        f"SELECT row FROM {said} WHERE origin = {literal(str(dated.path))} AND NOT ({' AND '.join(required)})"
+        f" ORDER BY row LIMIT {SHOWN_PROBLEMS}"
     ).fetchall()
     return [f"{dated.path}: row {row}: an identifier is empty; fill it or remove the row" for (row,) in rows]
 
