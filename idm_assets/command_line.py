@@ -55,7 +55,8 @@ def main() -> None:
     except ConfigurationError as error:
         console.print("[red]The configuration cannot be used:[/red]")
         for problem in error.problems:
-            console.print(f"  {problem}", markup=False)
+            # Wrapped, a place could not be copied or clicked on.
+            console.print(f"  {problem}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(2)
 
 

@@ -285,7 +285,8 @@ def _problem(path: Path, model: type[BaseModel], lines: Mapping[Location, int], 
             return f"{place}: {_dotted(location)}: unknown field; known here: {known}"
         case _:
             text = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
-            return f"{place}: {_dotted(location)}: {text} (got {_shown(error['input'])})"
+            got = "" if isinstance(error["input"], dict | list) else f" (got {_shown(error['input'])})"
+            return f"{place}: {_dotted(location)}: {text}{got}"
 
 
 def _fields_at(model: type[BaseModel], location: Location) -> set[str]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+from pydantic import ValidationError
 
 from idm_assets.configuration import ConfigurationError, load_yaml
 from idm_assets.referential.configuration import ReferentialConfiguration, SignalEntry
@@ -40,8 +41,6 @@ def add_import(config: Path, plant: str | None, file: Path, entry: Mapping[str, 
         ConfigurationError: the file cannot be read, or the YAML file is wrong as it is.
     """
     folder = config / ("models" if plant is None else "referential")
-    target = folder / IMPORTED / file.name
-    _copy(file, target)
     written = folder / ("imports.yaml" if plant is None else f"{plant}.imports.yaml")
     named = {"format": entry["format"], "file": f"{IMPORTED}/{file.name}", **entry}
     if plant is None:
@@ -50,6 +49,7 @@ def add_import(config: Path, plant: str | None, file: Path, entry: Mapping[str, 
         )
     else:
         former = _plant_file(written, plant)
+    _copy(file, folder / IMPORTED / file.name)
     key = _import_key(named)
     kept = [item for item in former.get("imports", []) if _import_key(item) != key]
     _write(written, {**former, "imports": [*kept, named]}, "Written by: idm referential import")
@@ -93,7 +93,10 @@ def _linked(source: str, target: str) -> str:
 
 def _plant_file(path: Path, plant: str) -> dict[str, Any]:
     if not path.exists():
-        return {"plant": plant}
+        try:
+            return ReferentialConfiguration(plant=plant).model_dump(mode="json", exclude_defaults=True)
+        except ValidationError:
+            raise ConfigurationError([f"{plant!r} is no name of a plant"]) from None
     return load_yaml(path, ReferentialConfiguration).model_dump(mode="json", exclude_defaults=True)
 
 

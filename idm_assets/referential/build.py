@@ -16,7 +16,7 @@ import polars as pl
 from idm_assets.configuration import ConfigurationError
 from idm_assets.contracts import Table
 from idm_assets.referential import resolution, tables
-from idm_assets.referential.binding_rules import bindings_of, rules_of
+from idm_assets.referential.binding_rules import RULE_PREFIX, bindings_of, rules_of
 from idm_assets.referential.configuration import TableImport
 from idm_assets.referential.history import content_columns, with_row_id
 from idm_assets.referential.model_register import frames
@@ -48,6 +48,9 @@ from idm_assets.sql import literal
 
 AVATAR_MEANING: Final = "avatar || ' (' || coalesce(model, '?') || ')'"
 TAG_MEANING: Final = "coalesce(avatar, '?') || '.' || coalesce(attribute, '?')"
+BINDING_MEANING: Final = (
+    f"{TAG_MEANING} || CASE WHEN starts_with(said_by, {literal(RULE_PREFIX)}) THEN ' (' || said_by || ')' ELSE '' END"
+)
 _ROUNDS: Final = 40
 """Doublings of the way to the root: enough for a chain of a million million parts."""
 
@@ -81,7 +84,8 @@ class Built:
         return (
             f"WITH several AS MATERIALIZED ({several}) SELECT {listed} FROM signal_rows"
             f" ANTI JOIN several USING (point_id) UNION ALL SELECT {', '.join(f'last.{n}' for n in names)}"
-            f" FROM (SELECT arg_max({{{struct}}}, valid_from) AS last FROM signal_rows SEMI JOIN several USING (point_id) GROUP BY point_id)"
+            f" FROM (SELECT arg_max({{{struct}}}, valid_from) AS last FROM signal_rows"
+            " SEMI JOIN several USING (point_id) GROUP BY point_id)"
         )
 
     def frame(self, table: Table) -> pl.DataFrame:
@@ -116,7 +120,7 @@ def build(con: duckdb.DuckDBPyConnection, sources: Sources, plants: Iterable[str
     refuse(repetitions(con))
     make_avatar_rows(con)
     refuse([*avatar_overlaps(con), *hierarchy_problems(con), *make_bindings(con, sources, wanted)])
-    remarks = resolve_signals(con, sources)
+    remarks = [*idle_binding_rules(con, sources, wanted), *resolve_signals(con, sources)]
     make_contents(con)
     of_plants = one_of("plant", wanted)
     scopes = dict.fromkeys((tables.EQUIPMENT, tables.AVATARS, tables.SIGNALS), of_plants)
@@ -262,7 +266,21 @@ def make_bindings(con: duckdb.DuckDBPyConnection, sources: Sources, plants: Sequ
             f"INSERT INTO ruled_bindings BY NAME SELECT * FROM ({made}) ANTI JOIN explicit USING (plant, source, tag)"
         ).fetchall()
     con.execute(f"CREATE OR REPLACE VIEW bindings AS {said} UNION ALL BY NAME FROM ruled_bindings").fetchall()
-    return overlap_problems("tag", overlaps(con, "bindings", ("source", "tag"), TAG_MEANING))
+    found = overlaps(con, "bindings", ("source", "tag"), BINDING_MEANING)
+    # What one rule says twice, it says of two periods of an avatar, whose overlap is a problem of its own.
+    twice = f" ({RULE_PREFIX}"
+    return overlap_problems("tag", [one for one in found if one[1:3] != one[3:5] or twice not in one[1]])
+
+
+def idle_binding_rules(con: duckdb.DuckDBPyConnection, sources: Sources, plants: Sequence[str]) -> list[str]:
+    """One remark per binding rule that makes no binding, as one with a misspelt pattern or attribute does."""
+    said = con.sql("SELECT DISTINCT plant, said_by FROM ruled_bindings").fetchall()
+    return [
+        f"{placed.place}: binding rule {placed.rule.name!r} binds nothing: no avatar fits, none of its attributes is"
+        " one of the avatars' models, or all of its tags are bound explicitly"
+        for placed in rules_of(sources.documents)
+        if placed.plant in plants and (placed.plant, RULE_PREFIX + placed.rule.name) not in said
+    ]
 
 
 def resolve_signals(con: duckdb.DuckDBPyConnection, sources: Sources) -> list[str]:
@@ -275,7 +293,7 @@ def resolve_signals(con: duckdb.DuckDBPyConnection, sources: Sources) -> list[st
     refuse(resolution.attribute_problems(con))
     refuse([*resolution.put_conversions(con), *resolution.put_ranges(con, sources.rules)])
     refuse(resolution.put_signal_rows(con))
-    return idle_rules(sources.rules, resolution.subjects_of(con))
+    return [*resolution.contradictions(con), *idle_rules(sources.rules, resolution.subjects_of(con))]
 
 
 def make_contents(con: duckdb.DuckDBPyConnection) -> None:

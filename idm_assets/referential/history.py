@@ -106,6 +106,11 @@ def in_force(lake: Lake, table: Table, version: int | None = None) -> str:
     return _standing(lake.relation(table), table, _known(lake, version), lake.relation(tables.RETIRED))
 
 
+def ever_in_force(lake: Lake, table: Table) -> str:
+    """Query for the rows of a historised table that any version recorded, those that were retired among them."""
+    return f"SELECT * FROM ({lake.relation(table)}) WHERE recorded_by IN ({_known(lake, None)})"
+
+
 def _known(lake: Lake, version: int | None) -> str:
     """Query for the ``change_id`` of all changes up to a version."""
     limit = "true" if version is None else f"version <= {version}"

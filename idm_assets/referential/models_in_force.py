@@ -12,16 +12,26 @@ import duckdb
 
 from idm_assets.referential import tables
 from idm_assets.referential.description import Attribute, Model
-from idm_assets.referential.history import in_force
+from idm_assets.referential.history import ever_in_force, in_force
 from resources.lake import Lake
 
 
 def models_in_force(lake: Lake, version: int | None = None) -> tuple[Model, ...]:
     """All models that are in force, or were in a former version of the referential, by name and version."""
+    return _models(in_force(lake, tables.DATA_MODELS, version), in_force(lake, tables.MODEL_ATTRIBUTES, version))
+
+
+def models_ever_in_force(lake: Lake) -> tuple[Model, ...]:
+    """All models that any version of the referential had, by name and version."""
+    return _models(ever_in_force(lake, tables.DATA_MODELS), ever_in_force(lake, tables.MODEL_ATTRIBUTES))
+
+
+def _models(data_models: str, model_attributes: str) -> tuple[Model, ...]:
+    """Models from queries of their tables; what came, went and came again is there once."""
     con = duckdb.connect()
     try:
         attributes: dict[tuple[str, str], list[Attribute]] = {}
-        for row in _rows(con, f"{in_force(lake, tables.MODEL_ATTRIBUTES, version)} ORDER BY attribute"):
+        for row in _rows(con, f"SELECT DISTINCT * EXCLUDE (recorded_by) FROM ({model_attributes}) ORDER BY attribute"):
             attributes.setdefault((row["model"], row["version"]), []).append(_attribute(row))
         return tuple(
             Model(
@@ -30,7 +40,9 @@ def models_in_force(lake: Lake, version: int | None = None) -> tuple[Model, ...]
                 semantic_id=row["semantic_id"], attributes=tuple(attributes.get((row["model"], row["version"]), ())),
                 origin="the referential in force",
             )
-            for row in _rows(con, f"{in_force(lake, tables.DATA_MODELS, version)} ORDER BY model, version")
+            for row in _rows(
+                con, f"SELECT DISTINCT * EXCLUDE (recorded_by) FROM ({data_models}) ORDER BY model, version"
+            )
         )  # fmt: skip
     finally:
         con.close()

@@ -32,7 +32,7 @@ from idm_assets.referential.history import (
     versions,
 )
 from idm_assets.referential.increment import build_increment
-from idm_assets.referential.models_in_force import models_in_force
+from idm_assets.referential.models_in_force import models_ever_in_force, models_in_force
 from idm_assets.referential.sources import Inputs, Sources
 from idm_assets.sql import identifier, literal
 from resources.lake import Lake
@@ -165,7 +165,11 @@ def _only_appended(former: Inputs | None, inputs: Inputs) -> dict[str, int]:
 
 
 def _refuse_breaking_changes(lake: Lake, sources: Sources) -> None:
-    problems = refused_changes(models_in_force(lake), sources.authored)
+    former = models_in_force(lake)
+    # A version that was withdrawn may come back, as what it was.
+    returning = {(m.name, m.version) for m in sources.authored} - {(m.name, m.version) for m in former}
+    withdrawn = [m for m in models_ever_in_force(lake) if (m.name, m.version) in returning] if returning else []
+    problems = refused_changes([*former, *withdrawn], sources.authored)
     if problems:
         raise ConfigurationError(problems)
 

@@ -107,6 +107,21 @@ def _scaled_affine(con: duckdb.DuckDBPyConnection) -> list[str]:
     ]
 
 
+def contradictions(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Bindings whose delivered unit cannot become the attribute's, one remark each; after `put_signal_rows`."""
+    rows = con.sql(
+        f"SELECT {PLACE}, tag, delivered_unit, attribute, unit, count(*) OVER () FROM resolved WHERE factor IS NULL"
+        f" ORDER BY ALL LIMIT {SHOWN_PROBLEMS}"
+    ).fetchall()
+    remarks = [
+        f"{place}: tag {tag!r} delivers {delivered!r}, which cannot become {unit or 'a value without unit'!r} of"
+        f" {attribute!r}; nothing of it is published"
+        for place, tag, delivered, attribute, unit, _ in rows
+    ]
+    left = rows[0][-1] - len(rows) if rows else 0
+    return [*remarks, *([f"{left} more bindings deliver a unit that cannot become the attribute's"] if left else [])]
+
+
 def _affine(unit: str) -> bool:
     try:
         return is_affine(unit)

@@ -507,8 +507,7 @@ def _reasons_by_name(row: dict[str, Any]) -> Iterator[str]:
         yield "bound tags of such a name stand for attributes spelled like it"
     elif row["elsewhere"] == 0:
         yield "bound tags of such a name stand for something else"
-    avatar = f" of {row['role']!r}" if row["role"] else ""
-    yield f"the name is {row['name']:.0%} like {row['attribute']!r}{avatar}"
+    yield f"the name is {row['name']:.0%} like {row['attribute']!r} of {row['avatar']!r}"
 
 
 def _reasons_by_machine(row: dict[str, Any]) -> Iterator[str]:

@@ -35,7 +35,7 @@ _ABBREVIATIONS: Final = {
     kmh velocity, lat latitude, len length, lim limit, lin linear, lng longitude, lon longitude, lub lubrication,
     lvl level, mach machine, max maximum, meas measured, min minimum, mph velocity, msg message, mtr motor,
     nbr number, no number, num number, odo odometer, ovr override, ovrd override, param parameter, pct percent,
-    pneu pneumatic, pos position, pow power, pres pressure, press pressure, prg program, prog program, prs pressure,
+    pneu pneumatic, pos position, pow power, pres pressure, prg program, prog program, prs pressure,
     pv actual, pwr power, qty quantity, req requested, rot rotary, rpm rotary velocity rpm, runtime run time,
     sec seconds, secs seconds, seq sequence, sn serial number, sp setpoint, spd velocity, spdl spindle,
     speed velocity, spndl spindle, stat status, state status, sts status, subprog sub program,

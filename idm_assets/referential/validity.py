@@ -127,11 +127,12 @@ def overlaps(
 
 def overlap_problems(what: str, found: Sequence[tuple[str, str, str, str, str]]) -> list[str]:
     """One sentence for each overlap that `overlaps` found."""
-    return [
+    sentences = [
         f"{what} {thing!r} has two meanings at the same time: {meaning} at {place} and {other} at {other_place}; remove"
         " one of them, or let one end before the other starts"
         for thing, meaning, place, other, other_place in found
     ]
+    return list(dict.fromkeys(sentences))  # a rule says the same of every period of an avatar
 
 
 def merged(rows: str, key: Sequence[str], content: Sequence[str]) -> str:

@@ -116,7 +116,7 @@ def test_a_score_is_the_weighted_mean_times_the_factor_of_the_machine():
         "avatar": "pump-1",
         "attribute": "load",
         "score": 0.445455,
-        "reasons": "the name is 100% like 'load' of 'pump'; nothing ties the tag to this machine",
+        "reasons": "the name is 100% like 'load' of 'pump-1'; nothing ties the tag to this machine",
     }
 
 
