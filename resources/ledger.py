@@ -10,6 +10,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from typing import Any
 
 import sqlalchemy as sa
 import sqlalchemy.event
@@ -19,6 +20,7 @@ from pydantic import PrivateAttr
 from sqlalchemy.dialects.sqlite import insert
 
 from idm_assets.contracts import Partition, Table
+from resources.archive import ArchivedCapture
 from resources.settings import Settings
 
 _metadata = sa.MetaData()
@@ -37,6 +39,8 @@ _captures = sa.Table(
     sa.Column("standing", sa.String, nullable=False),
     sa.Column("decoder_fingerprint", sa.String, nullable=False),
     sa.Column("last_ts", sa.String),
+    sa.Column("landed_path", sa.String),
+    sa.Column("delivered_hash", sa.String),
 )
 
 _capture_days = sa.Table(
@@ -126,7 +130,11 @@ class CaptureDay:
 
 @dataclass(frozen=True, slots=True)
 class CaptureRecord:
-    """A capture that was filed, and the landed path it was found at."""
+    """A capture that was filed, and the landed path it was found at.
+
+    ``path`` is that of the member where the landed file is an archive; ``landed_path`` and ``delivered_hash`` are
+    those of the landed file itself, under which the archive keeps it.
+    """
 
     capture_key: int
     plant: str
@@ -141,6 +149,8 @@ class CaptureRecord:
     decoder_fingerprint: str
     last_ts: datetime | None = None
     days: tuple[CaptureDay, ...] = ()
+    landed_path: str = ""
+    delivered_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +174,9 @@ class KnownCapture:
     content_hash: str
     standing: str
     decoder_fingerprint: str
+    source_entry: str
+    landed_path: str
+    delivered_hash: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +242,7 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
             engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 60})
             sqlalchemy.event.listen(engine, "connect", _set_pragmas)
             _metadata.create_all(engine)
-            _add_records(engine)
+            _add_columns(engine)
             self._engine = engine
         return self._engine
 
@@ -253,14 +266,15 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
         c = _captures.c
         query = sa.select(
             c.capture_key, c.plant, c.path, c.arrived_on, c.arrived_at, c.content_hash, c.standing,
-            c.decoder_fingerprint,
+            c.decoder_fingerprint, c.source_entry, c.landed_path, c.delivered_hash,
         ).where(c.plant == plant)  # fmt: skip
         wanted = None if keys is None else set(keys)
         with self._open().connect() as con:
             return {
                 row.capture_key: KnownCapture(
                     row.capture_key, row.plant, row.path, row.arrived_on, datetime.fromisoformat(row.arrived_at),
-                    row.content_hash, row.standing, row.decoder_fingerprint,
+                    row.content_hash, row.standing, row.decoder_fingerprint, row.source_entry,
+                    row.landed_path or row.path, row.delivered_hash or row.content_hash,
                 )
                 for row in con.execute(query)
                 if wanted is None or row.capture_key in wanted
@@ -281,6 +295,8 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
                     "content_hash": record.content_hash, "standing": record.standing,
                     "decoder_fingerprint": record.decoder_fingerprint,
                     "last_ts": None if record.last_ts is None else record.last_ts.astimezone(UTC).isoformat(),
+                    "landed_path": record.landed_path or record.path,
+                    "delivered_hash": record.delivered_hash or record.content_hash,
                 }  # fmt: skip
                 con.execute(insert(_captures).values(values).on_conflict_do_update(["capture_key"], set_=values))
                 con.execute(sa.delete(_capture_days).where(_capture_days.c.capture_key == record.capture_key))
@@ -302,6 +318,63 @@ class Ledger(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgument
         """Record that a landed path holds, now or again, a capture that was decoded before."""
         with self._open().begin() as con:
             _point(con, plant, path, size, mtime_ns, capture_key)
+
+    def record_archive(
+        self, plant: str, path: str, size: int, mtime_ns: int, key: int, member_paths: Collection[str]
+    ) -> None:
+        """Record that a landed path holds an archive whose members are filed; members of a former one count no more."""
+        f = _landed_files.c
+        values = {"size": size, "mtime_ns": mtime_ns, "capture_key": key, "effective_key": None}
+        with self._open().begin() as con:
+            statement = insert(_landed_files).values(plant=plant, path=path, **values)
+            con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
+            within = f.path.startswith(f"{path}/", autoescape=True)
+            held = con.execute(sa.select(f.path).where(f.plant == plant, within)).scalars().all()
+            for member in set(held) - set(member_paths):
+                con.execute(sa.delete(_landed_files).where(f.plant == plant, f.path == member))
+
+    def held_captures(self) -> set[int]:
+        """Keys of the captures that some landed path holds, whether they decoded or not, and of those in effect."""
+        f = _landed_files.c
+        query = sa.union(sa.select(f.capture_key), sa.select(f.effective_key).where(f.effective_key.is_not(None)))
+        with self._open().connect() as con:
+            return set(con.execute(query).scalars())
+
+    def archived_captures(self) -> list[ArchivedCapture]:
+        """All captures ever recorded, by the delivered file that the archive keeps for them, with its last arrival."""
+        c = _captures.c
+        content, path = sa.func.coalesce(c.delivered_hash, c.content_hash), sa.func.coalesce(c.landed_path, c.path)
+        query = (
+            sa.select(content, c.plant, c.source_entry, sa.func.max(c.arrived_at), path)
+            .group_by(content, c.plant, c.source_entry, path)
+            .order_by(c.plant, path, content)
+        )
+        with self._open().connect() as con:
+            return [
+                ArchivedCapture(sha256, plant, entry, datetime.fromisoformat(arrived_at), landed)
+                for sha256, plant, entry, arrived_at, landed in con.execute(query)
+            ]
+
+    def filed_otherwise(self, plant: str, fingerprints: Mapping[str, str]) -> dict[date, int]:
+        """Arrival days of a plant with captures that were filed by other rules than those of now, and how many.
+
+        Args:
+            plant: plant.
+            fingerprints: decoder fingerprint by source declaration; captures of others are left alone.
+        """
+        c, f = _captures.c, _landed_files.c
+        query = (
+            sa.select(c.arrived_on, c.source_entry, c.decoder_fingerprint, sa.func.count())
+            .join(_landed_files, sa.and_(f.plant == c.plant, f.path == c.path, f.capture_key == c.capture_key))
+            .where(c.plant == plant)
+            .group_by(c.arrived_on, c.source_entry, c.decoder_fingerprint)
+        )
+        days: dict[date, int] = {}
+        with self._open().connect() as con:
+            for day, entry, fingerprint, count in con.execute(query):
+                if fingerprints.get(entry, fingerprint) != fingerprint:
+                    days[day] = days.get(day, 0) + count
+        return days
 
     def effective_captures(self) -> set[int]:
         """Keys of the captures whose rows count: those that some landed path holds and that decoded."""
@@ -488,20 +561,28 @@ def _point(con: sa.Connection, plant: str, path: str, size: int, mtime_ns: int, 
     con.execute(statement.on_conflict_do_update(["plant", "path"], set_=values))
 
 
-def _add_records(engine: sa.Engine) -> None:
-    """Bring a ledger of a version that knew no records up to date."""
+def _add_columns(engine: sa.Engine) -> None:
+    """Bring a ledger of an earlier version up to date."""
+    for table in (_captures, _capture_days):
+        known = _column_names(engine, table)
+        for column in table.columns:
+            if column.name not in known:
+                _add_column(engine, table, column)
 
-    def is_there() -> bool:
-        return any(column["name"] == "records" for column in sa.inspect(engine).get_columns(_capture_days.name))
 
-    if is_there():
-        return
+def _add_column(engine: sa.Engine, table: sa.Table, column: sa.Column[Any]) -> None:
+    kind = column.type.compile(engine.dialect)
+    default = "" if column.nullable else " NOT NULL DEFAULT 0"
     try:
         with engine.begin() as con:
-            con.execute(sa.text(f"ALTER TABLE {_capture_days.name} ADD COLUMN records BIGINT NOT NULL DEFAULT 0"))
+            con.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}{default}"))
     except sqlalchemy.exc.OperationalError:
-        if not is_there():  # another process was not faster
+        if column.name not in _column_names(engine, table):  # another process was not faster
             raise
+
+
+def _column_names(engine: sa.Engine, table: sa.Table) -> set[str]:
+    return {str(column["name"]) for column in sa.inspect(engine).get_columns(table.name)}
 
 
 def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:

@@ -41,6 +41,11 @@ class Settings(ConfigurableResource):  # pyright: ignore[reportMissingTypeArgume
         return self.home_path / "lake"
 
     @property
+    def archive_path(self) -> Path:
+        """The archive of captures, by content hash."""
+        return self.home_path / "archive"
+
+    @property
     def ledger_path(self) -> Path:
         """The ledger's SQLite file."""
         return self.home_path / "ledger.sqlite"

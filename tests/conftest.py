@@ -7,6 +7,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from resources.archive import Archive
 from resources.engine import Engine
 from resources.lake import Lake
 from resources.landing_zone import LandingZone
@@ -48,6 +49,11 @@ def engine(run_settings: Settings) -> Engine:
 @pytest.fixture
 def landing_zone(run_settings: Settings) -> LandingZone:
     return LandingZone(settings=run_settings)
+
+
+@pytest.fixture
+def archive(run_settings: Settings) -> Archive:
+    return Archive(settings=run_settings)
 
 
 @pytest.fixture

@@ -51,7 +51,10 @@ def test_a_ledger_from_before_records_is_brought_up_to_date(former_ledger):
 
 
 def test_another_process_may_be_faster(former_ledger, monkeypatch):
-    looks = iter([[], [{"name": "records"}]])
+    captures = ("capture_key", "plant", "arrived_on", "arrived_at", "source_entry", "source", "path", "content_hash",
+                "standing", "decoder_fingerprint", "last_ts", "landed_path", "delivered_hash")  # fmt: skip
+    days = ("capture_key", "source", "day", "observations", "content_hash")
+    looks = iter([[{"name": name} for name in names] for names in (captures, days, (*days, "records"))])
     ledger = Ledger(settings=former_ledger)
     with sqlite3.connect(former_ledger.ledger_path) as con:
         con.execute("ALTER TABLE capture_days ADD COLUMN records BIGINT NOT NULL DEFAULT 0")
