@@ -32,7 +32,8 @@ models:
       - {name: cost, data_type: double, range: {minimum: 0}}
       - {name: running_time, data_type: double, unit: h}
 """
-READING = {"model": "WorkOrder", "timestamp": "BscStartDate", "timestamp_format": "date", "fields": FIELDS}
+TIME = {"field": "BscStartDate", "format": "date"}
+READING = {"model": "WorkOrder", "fields": FIELDS}
 
 
 def work_orders(month: str = "") -> list[dict[str, str]]:

@@ -2,9 +2,10 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from typing import Any, Final
 
 import dagster as dg
@@ -16,12 +17,25 @@ from idm_assets.capture.intake import ClaimedFile, Intake
 from idm_assets.capture.sources import SourceEntry, claim, load_sources
 from idm_assets.contracts import Partition
 from idm_assets.partitions import ARRIVAL_DAYS, FIRST_DAY, key_of, partitions_of
-from idm_assets.run_requests import ONLY_STALE, PROGRESS
+from idm_assets.run_requests import ONLY_QUARANTINED, ONLY_STALE, PROGRESS
+from resources.archive import Archive
 from resources.engine import Engine
 from resources.lake import Lake
 from resources.landing_zone import LandedFile, LandingZone, Listing
 from resources.ledger import Ledger
 from resources.settings import Settings
+
+
+class Replay(Enum):
+    """Which filed captures of a day are decoded anew.
+
+    Those that were filed by other rules; also those with something in quarantine; or all.
+    """
+
+    STALE = auto()
+    QUARANTINED = auto()
+    ALL = auto()
+
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -33,22 +47,24 @@ _LOG: Final = logging.getLogger(__name__)
     backfill_policy=dg.BackfillPolicy.single_run(),
     pool="capture",
 )
-def capture(
+def capture(  # noqa: PLR0913, PLR0917 - each is a resource
     context: dg.AssetExecutionContext,
     settings: Settings,
     landing_zone: LandingZone,
     engine: Engine,
     lake: Lake,
     ledger: Ledger,
+    archive: Archive,
 ) -> Iterator[TableResult]:
     """File the captures that arrived on the run's days.
 
-    The newest day of the run also takes in what is new in the landing zone. Unless the run was asked for what
-    is stale only, captures that are filed already are decoded again as long as the landing zone holds them.
+    The newest day of the run also takes in what is new in the landing zone. Unless the run was asked for what is stale
+    only, captures that are filed already are decoded again, from the landing zone or the archive: all of them, or just
+    those with something in quarantine.
     """
     entries = load_sources(settings.config_path)
-    again = context.run.tags.get(ONLY_STALE) != "true"
-    arrivals = _Arrivals(context.run.run_id, settings, landing_zone, engine, lake, ledger, entries)
+    again = replay_of(context.run.tags)
+    arrivals = _Arrivals(context.run.run_id, settings, landing_zone, engine, lake, ledger, archive, entries)
     partitions = partitions_of(context.partition_keys)
     failed: dict[Partition, str] = {}
     done: list[Partition] = []
@@ -111,6 +127,13 @@ def _with_settled(first: Intake, still: Sequence[LandedFile], entries: Sequence[
     return Intake(tuple(sorted(ready, key=lambda c: c.file.path)), waiting, first.unclaimed, first.known)
 
 
+def replay_of(tags: Mapping[str, str]) -> Replay:
+    """Which filed captures a run with some tags decodes anew."""
+    if tags.get(ONLY_STALE) == "true":
+        return Replay.STALE
+    return Replay.QUARANTINED if tags.get(ONLY_QUARANTINED) == "true" else Replay.ALL
+
+
 @dataclass(frozen=True, slots=True)
 class _Arrivals:
     """What filing a plant's arrival day works with."""
@@ -121,15 +144,16 @@ class _Arrivals:
     engine: Engine
     lake: Lake
     ledger: Ledger
+    archive: Archive
     entries: Sequence[SourceEntry]
 
-    def file_day(self, partition: Partition, *, again: bool) -> tuple[Filed, Intake]:
+    def file_day(self, partition: Partition, *, again: Replay) -> tuple[Filed, Intake]:
         """File what is new, if the day is not over, and what has to be decoded anew."""
         now = datetime.now(UTC)
         looked = Intake((), (), {}, 0)
         if partition.day >= (now - timedelta(days=1)).date():
             looked = look_twice(self.landing_zone, self.ledger, self.settings, partition.plant, self.entries)
-        claimed = list(looked.ready) + self._to_decode_again(partition, again=again)
+        claimed = list(looked.ready) + self._to_decode_again(partition, again)
         arrived_at = min(now, partition.end - timedelta(microseconds=1))
         with self.engine.connect() as con:
             cabinet = FilingCabinet(
@@ -137,30 +161,43 @@ class _Arrivals:
                 self.lake,
                 self.ledger,
                 self.landing_zone,
+                self.archive,
                 self.settings.work_path,
                 partition,
                 FIRST_DAY,
                 self.run_id,
             )
-            return cabinet.file(claimed, arrived_at, again=again), looked
+            return cabinet.file(claimed, arrived_at, again=again is not Replay.STALE), looked
 
-    def _to_decode_again(self, partition: Partition, *, again: bool) -> list[ClaimedFile]:
-        """Captures of the day that must be decoded anew and whose file is still landed as it was."""
+    def _to_decode_again(self, partition: Partition, again: Replay) -> list[ClaimedFile]:
+        """Landed files of the day with captures that must be decoded anew, wherever their bytes are now."""
         landed = {file.path: file for file in self.landing_zone.look([partition.plant]).files}
         files = self.ledger.known_files(partition.plant)
-        found: list[ClaimedFile] = []
+        wanted = self._quarantined(partition) if again is Replay.QUARANTINED else None
+        found: dict[str, ClaimedFile] = {}
         for known in self.ledger.known_captures(partition.plant).values():
-            file, before = landed.get(known.path), files.get(known.path)
-            if known.arrived_on != partition.day or file is None or before is None:
+            before, holds = files.get(known.landed_path), files.get(known.path)
+            if known.arrived_on != partition.day or before is None or holds is None:
                 continue
-            if (before.capture_key, before.size, before.mtime_ns) != (known.capture_key, file.size, file.mtime_ns):
+            if holds.capture_key != known.capture_key or known.landed_path in found:
                 continue
-            claimed = claim(self.entries, file.plant, file.path)
+            claimed = claim(self.entries, partition.plant, known.landed_path)
             if isinstance(claimed, str):
                 continue
-            if again or known.decoder_fingerprint != claimed.entry.fingerprint():
-                found.append(ClaimedFile(file, claimed))
-        return found
+            is_stale = known.decoder_fingerprint != claimed.entry.fingerprint()
+            if is_stale or again is Replay.ALL or (wanted is not None and known.capture_key in wanted):
+                as_landed = LandedFile(partition.plant, known.landed_path, before.size, before.mtime_ns)
+                kept_as = None if landed.get(known.landed_path) == as_landed else known.delivered_hash
+                found[known.landed_path] = ClaimedFile(as_landed, claimed, kept_as)
+        return list(found.values())
+
+    def _quarantined(self, partition: Partition) -> set[int]:
+        """Keys of the day's captures of which something is in quarantine."""
+        with self.engine.connect() as con:
+            held = con.sql(
+                f"SELECT DISTINCT capture_key FROM ({self.lake.relation(tables.QUARANTINE, [partition])})"
+            ).fetchall()
+        return {key for (key,) in held}
 
 
 def _metadata(table: str, filed: Filed, looked: Intake) -> dict[str, Any]:
@@ -170,6 +207,7 @@ def _metadata(table: str, filed: Filed, looked: Intake) -> dict[str, Any]:
         "files_repeated": len(filed.repeats),
         "files_waiting": len(looked.waiting) + len(filed.left),
         "files_unclaimed": len(looked.unclaimed),
+        "members_ignored": len(filed.ignored),
         "lines": filed.total("lines"),
         "observations": filed.total("observations"),
         "records": filed.total("records"),

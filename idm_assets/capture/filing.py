@@ -15,7 +15,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Final
@@ -23,13 +23,14 @@ from typing import Final
 import duckdb
 
 from idm_assets.capture import tables
-from idm_assets.capture.batch_decoding import Balance, BatchDecoding
-from idm_assets.capture.deliveries import Delivery, deliver, first_arrived
-from idm_assets.capture.intake import ClaimedFile
+from idm_assets.capture.batch_decoding import UNBALANCED, Balance, BatchDecoding, Workplace
+from idm_assets.capture.deliveries import Delivered, Delivery, deliver, first_arrived
+from idm_assets.capture.intake import ClaimedFile, capture_key
 from idm_assets.capture.sources import SourceEntry
 from idm_assets.capture.survey import CaptureMoved, Limits
 from idm_assets.contracts import Partition, Table, columns_of
 from idm_assets.sql import content_hash, identifier, literal
+from resources.archive import Archive, DeliveryChangedError, EntryDamagedError, EntryMissingError
 from resources.lake import Lake, PartitionChangedError, StagedFile, discard
 from resources.landing_zone import LandingZone
 from resources.ledger import CaptureDay, CaptureRecord, KnownCapture, Ledger
@@ -47,11 +48,15 @@ class Filed:
         captures: rows of `capture.captures` that were written.
         repeats: paths whose capture was filed before and was not decoded again.
         left: paths left for later, with the reason.
+        archives: landed archives whose members are being filed.
+        ignored: entries of archives that are no data, such as ``.DS_Store``.
     """
 
     captures: list[dict[str, object]] = field(default_factory=list[dict[str, object]])
     repeats: list[str] = field(default_factory=list[str])
     left: dict[str, str] = field(default_factory=dict[str, str])
+    archives: list[Delivered] = field(default_factory=list[Delivered])
+    ignored: list[str] = field(default_factory=list[str])
 
     def total(self, column: str) -> int:
         """Sum of a numeric column over the written captures."""
@@ -67,6 +72,7 @@ class FilingCabinet:
         lake: where rows go.
         ledger: where captures are recorded.
         landing_zone: where the files are.
+        archive: where each landed file is kept, and taken from when the landing zone no longer has it.
         work: folder for unpacked text.
         partition: plant and UTC arrival day.
         first_day: observations before this day are out of bounds.
@@ -78,6 +84,7 @@ class FilingCabinet:
     lake: Lake
     ledger: Ledger
     landing_zone: LandingZone
+    archive: Archive
     work: Path
     partition: Partition
     first_day: date
@@ -99,25 +106,38 @@ class FilingCabinet:
                     deliveries = self._surveyed(batch, arrived_at, folder, filed, again=again)
                     if deliveries:
                         self._file_batch(entry, deliveries, folder, filed)
+                    self._record_archives(filed)
         return filed
+
+    def _record_archives(self, filed: Filed) -> None:
+        """Record landed archives whose members were all filed; a member that is no longer in one counts no more."""
+        for archive in filed.archives:
+            file = archive.claimed.file
+            paths = {delivery.path for delivery in archive.deliveries}
+            if not paths & filed.left.keys():
+                key = capture_key(file.plant, archive.claimed.claim, archive.sha256)
+                self.ledger.record_archive(file.plant, file.path, file.size, file.mtime_ns, key, paths)
+        filed.archives.clear()
 
     def _surveyed(
         self, batch: Sequence[ClaimedFile], arrived_at: datetime, folder: Path, filed: Filed, *, again: bool
     ) -> list[Delivery]:
-        """Survey files; drop those that were filed before or moved. One delivery per capture key."""
+        """Survey and keep files; drop captures that were filed before. One delivery per capture key."""
         found: dict[int, Delivery] = {}
+        archives: list[Delivered] = []
         for file in batch:
             try:
-                delivery = deliver(
-                    file, self.landing_zone.locate(file.file.plant, file.file.path), folder, arrived_at, self.limits
-                )
-            except (CaptureMoved, OSError) as error:
+                delivered = self._delivered(file, arrived_at, folder)
+            except (CaptureMoved, DeliveryChangedError, EntryMissingError, EntryDamagedError, OSError) as error:
                 filed.left[file.file.path] = str(error)
                 continue
-            if delivery.key in found:
-                filed.repeats.append(file.file.path)
-                continue
-            found[delivery.key] = delivery
+            archives += [delivered] if delivered.is_archive else []
+            filed.ignored += [f"{file.file.path}/{name}" for name in delivered.ignored]
+            for delivery in delivered.deliveries:
+                if delivery.key in found:
+                    filed.repeats.append(delivery.path)
+                else:
+                    found[delivery.key] = delivery
         known = self.ledger.known_captures(self.partition.plant, found)
         kept: list[Delivery] = []
         for key, delivery in found.items():
@@ -129,7 +149,18 @@ class FilingCabinet:
                 kept.append(first_arrived(delivery, former.arrived_at))
             else:
                 kept.append(delivery)
+        filed.archives += archives
         return kept
+
+    def _delivered(self, claimed: ClaimedFile, arrived_at: datetime, folder: Path) -> Delivered:
+        """Survey a file and keep it in the archive, or take it from there."""
+        if claimed.kept_as is not None:
+            path = self.archive.restore(claimed.kept_as, folder)
+            return deliver(claimed, path, folder, arrived_at, self.limits)
+        path = self.landing_zone.locate(claimed.file.plant, claimed.file.path)
+        delivered = deliver(claimed, path, folder, arrived_at, self.limits)
+        self.archive.keep(path, delivered.sha256)
+        return delivered
 
     def _must_decode(self, former: KnownCapture, delivery: Delivery, *, again: bool) -> bool:
         """Whether a known capture is decoded again: asked for, or filed by other rules; only in its own day."""
@@ -142,28 +173,44 @@ class FilingCabinet:
 
     def _file_batch(self, entry: SourceEntry, deliveries: Sequence[Delivery], folder: Path, filed: Filed) -> None:
         """Decode, commit and record one batch: data first, ledger after."""
-        readable = [d for d in deliveries if d.surveyed is not None]
-        decoded = BatchDecoding(self.con, self.lake, self.partition, entry, readable, self.first_day)
-        outcomes = decoded.decode(folder).outcomes() if readable else []
-        filed.left |= decoded.moved
-        outcomes += [
-            (d, Balance(refusal=d.refusal), f"{entry.format}/refused") for d in deliveries if d.refusal is not None
+        readable = [d for d in deliveries if d.member is not None]
+        place = Workplace(self.con, self.lake, self.partition, self.first_day, folder)
+        decoded = [
+            BatchDecoding(place, entry, reading, readable).decode()
+            for reading in (entry.readings() if readable else ())
         ]
-        if not outcomes:
+        moved = {path: reason for batch in decoded for path, reason in batch.moved().items()}
+        filed.left |= moved
+        deliveries = [d for d in deliveries if d.path not in moved]
+        if not deliveries:
             return
-        rows = {d.key: _capture_row(d, balance, decoder) for d, balance, decoder in outcomes}
-        refusals = [_refusal_row(d, balance.refusal) for d, balance, _ in outcomes if balance.refusal is not None]
-        rejected = [*decoded.rejected, *self._stage_rows(tables.QUARANTINE, refusals)]
-        staged = {tables.OBSERVATIONS: [], tables.RECORDS: []} | {decoded.table: decoded.rows}
+        balances = _merged([batch.balances() for batch in decoded])
+        balances |= {d.key: Balance(refusal=d.refusal, route="refused") for d in deliveries if d.refusal is not None}
+        gone = {d.key for d in readable if d.path in moved or balances[d.key].refusal is not None}
+        for batch in decoded:
+            batch.leave_out(gone)
+        unit = decoded[0].unit if decoded else "file"
+        rows = {d.key: _capture_row(d, balances[d.key], unit) for d in deliveries}
+        refusals = [_refusal_row(d, b.refusal) for d in deliveries if (b := balances[d.key]).refusal is not None]
+        rejected = [*(decoded[0].rejected if decoded else ()), *self._stage_rows(tables.QUARANTINE, refusals)]
+        for batch in decoded[1:]:
+            discard(batch.rejected)
+        staged: dict[Table, list[StagedFile]] = {tables.OBSERVATIONS: [], tables.RECORDS: []}
+        staged |= {batch.table: batch.rows for batch in decoded}
         # Both, because a declaration may have changed from the one kind to the other.
-        for table, files in staged.items():
-            self._merge(table, files, list(rows))
+        replaced = {table for table, files in staged.items() if self._merge(table, files, list(rows))}
         self._merge(tables.QUARANTINE, rejected, list(rows))
-        self._merge_tags(staged[tables.OBSERVATIONS])
+        if tables.OBSERVATIONS in replaced:
+            self._name_again(staged[tables.OBSERVATIONS])
+        else:
+            self._merge_tags(staged[tables.OBSERVATIONS])
         self._merge(tables.CAPTURES, self._stage_rows(tables.CAPTURES, list(rows.values())), list(rows))
         days = self._days_observed(staged[tables.OBSERVATIONS])
-        days |= self._days_recorded(staged[tables.RECORDS], {d.key: _source(d) for d, _, _ in outcomes})
-        self.ledger.record_captures([_record(d, rows[d.key], days) for d, _, _ in outcomes])
+        for key, recorded in self._days_recorded(
+            staged[tables.RECORDS], {d.key: _source(d) for d in deliveries}
+        ).items():
+            days[key] = _days_of_both(days.get(key, []), recorded)
+        self.ledger.record_captures([_record(d, rows[d.key], days) for d in deliveries])
         filed.captures += rows.values()
 
     def _stage_rows(self, table: Table, rows: list[dict[str, object]]) -> list[StagedFile]:
@@ -177,13 +224,13 @@ class FilingCabinet:
         finally:
             self.con.unregister("rows_to_file")
 
-    def _merge(self, table: Table, staged: list[StagedFile], keys: Sequence[int]) -> None:
-        """Add staged rows of some captures to the partition, in place of what it holds of them."""
+    def _merge(self, table: Table, staged: list[StagedFile], keys: Sequence[int]) -> bool:
+        """Add staged rows of some captures to the partition, in place of what it holds of them; True if it held any."""
         for _ in range(10):
             live = self.lake.live_files(table, [self.partition])
             kept = self._without(table, live, keys)
-            compacted = kept is None and len(live) >= COMPACT_FROM_FILES
-            if compacted:
+            is_replacing = kept is not None
+            if kept is None and len(live) >= COMPACT_FROM_FILES:
                 kept = [self._restaged(table, live, "true")]
             adds = [*staged, *(kept or [])]
             try:
@@ -198,7 +245,7 @@ class FilingCabinet:
                 discard(kept or [])
                 continue
             discard(f for f in adds if not f.rows)
-            return
+            return is_replacing
         raise PartitionChangedError(f"{table.qualified_name} {self.partition}: others keep changing it; run it again")
 
     def _without(self, table: Table, live: Sequence[Path], keys: Sequence[int]) -> list[StagedFile] | None:
@@ -214,6 +261,17 @@ class FilingCabinet:
     def _restaged(self, table: Table, live: Sequence[Path], condition: str) -> StagedFile:
         query = f"SELECT * FROM ({self.lake.relation_over(table, live)}) WHERE {condition}"
         return self.lake.stage(self.con, table, query, self.partition)
+
+    def _name_again(self, staged: Sequence[StagedFile]) -> None:
+        """Keep the names of just those signals that the partition speaks of, now that some rows have gone."""
+        live = self.lake.live_files(tables.TAGS, [self.partition])
+        heard = self.lake.relation(tables.OBSERVATIONS, [self.partition])
+        names = f"SELECT signal_id, source, tag FROM ({self.lake.relation_over(tables.TAGS, live)})"
+        if staged:
+            names += " UNION SELECT signal_id, source, tag FROM known_tags"
+        query = f"SELECT * FROM ({names}) WHERE signal_id IN (SELECT signal_id FROM ({heard}))"
+        file = self.lake.stage(self.con, tables.TAGS, query, self.partition)
+        self.lake.replace(tables.TAGS, file, self.run_id, self.partition)
 
     def _merge_tags(self, staged: Sequence[StagedFile]) -> None:
         """Keep the names of all signals that the partition speaks of."""
@@ -293,26 +351,58 @@ def _source(delivery: Delivery) -> str:
     return delivery.claimed.claim.source or delivery.entry.name
 
 
-def _capture_row(delivery: Delivery, balance: Balance, decoder: str) -> dict[str, object]:
+def _merged(balances: Sequence[Mapping[int, Balance]]) -> dict[int, Balance]:
+    """What became of each file, where several things are made of it; they have to agree on what is kept out."""
+    merged = dict(balances[0]) if balances else {}
+    for others in balances[1:]:
+        for key, other in others.items():
+            first = merged[key]
+            if other.refusal is not None:
+                merged[key] = first if first.refusal is not None else other
+            elif first.refusal is None and other.rejected != first.rejected:
+                detail = f"{first.rejected} units give no observations, but {other.rejected} no records"
+                merged[key] = Balance(refusal=(UNBALANCED, detail), route="refused")
+            elif first.refusal is None:
+                first.made |= other.made
+    return merged
+
+
+def _days_of_both(observed: Sequence[CaptureDay], recorded: Sequence[CaptureDay]) -> list[CaptureDay]:
+    """Days on which a capture has observations, records or both; source and day are the key."""
+    days = {(day.source, day.day): day for day in observed}
+    for day in recorded:
+        other = days.get((day.source, day.day))
+        if other is None:
+            days[day.source, day.day] = day
+        else:
+            hashes = f"{other.content_hash}+{day.content_hash}"
+            days[day.source, day.day] = replace(other, content_hash=hashes, records=day.records)
+    return list(days.values())
+
+
+def _capture_row(delivery: Delivery, balance: Balance, unit: str) -> dict[str, object]:
     return {
         "capture_key": delivery.key, "source_entry": delivery.entry.name,
         "source": delivery.claimed.claim.source, "path": delivery.path, "content_hash": delivery.sha256,
         "size_bytes": delivery.size, "arrived_at": delivery.arrived_at,
-        "standing": "rejected" if balance.refusal else "decoded", "lines": balance.lines,
+        "standing": "rejected" if balance.refusal else "decoded", "unit": unit, "lines": balance.lines,
         "decoded_lines": balance.decoded_lines, "observations": balance.made.get("observations", 0),
         "records": balance.made.get("records", 0),
         "quarantined": balance.rejected, "skipped": sum(balance.skipped.values()),
-        "skipped_reasons": json.dumps(balance.skipped, sort_keys=True),
-        "truncated_timestamps": balance.truncated, "first_ts": balance.first_ts, "last_ts": balance.last_ts,
-        "decoder": decoder,
+        "skipped_reasons": json.dumps(balance.skipped, sort_keys=True), "empty_cells": balance.empty_cells,
+        "remarks": json.dumps(balance.remarks, sort_keys=True), "first_ts": balance.first_ts,
+        "last_ts": balance.last_ts, "decoder": f"{delivery.entry.format}/{balance.route}",
     }  # fmt: skip
 
 
-def _refusal_row(delivery: Delivery, refusal: tuple[str, str]) -> dict[str, object]:
+def _refusal_row(delivery: Delivery, refusal: tuple[str, str] | None) -> dict[str, object]:
+    assert refusal is not None, "only refused files are rows of their own"
     reason, detail = refusal
     return {
-        "capture_key": delivery.key, "path": delivery.path, "line": None, "payload": None,
-        "reason": reason, "detail": detail,
+        "capture_key": delivery.key, "source_entry": delivery.entry.name, "source": delivery.claimed.claim.source,
+        "path": delivery.path, "content_hash": delivery.sha256, "line": None, "payload": None, "payload_cut": False,
+        "stage": "survey" if delivery.refusal is not None else "decode", "rule": delivery.entry.format,
+        "rule_version": delivery.entry.fingerprint(), "reason": reason, "detail": detail,
     }  # fmt: skip
 
 
@@ -321,7 +411,8 @@ def _record(delivery: Delivery, row: Mapping[str, object], days: Mapping[int, li
     return CaptureRecord(
         delivery.key, file.plant, delivery.arrived_at, delivery.entry.name, delivery.claimed.claim.source,
         delivery.path, file.size, file.mtime_ns, delivery.sha256, str(row["standing"]),
-        delivery.entry.fingerprint(), _instant(row["last_ts"]), tuple(days.get(delivery.key, ())),
+        delivery.entry.fingerprint(), _instant(row["last_ts"]), tuple(days.get(delivery.key, ())), file.path,
+        delivery.delivered_hash,
     )  # fmt: skip
 
 

@@ -173,7 +173,7 @@ def plain_lines(files: Sequence[PreparedFile]) -> str:
             "SELECT NULL::INTEGER AS file, NULL::BIGINT AS line, NULL::VARCHAR AS source, "
             "NULL::VARCHAR AS content, NULL::VARCHAR AS problem, NULL::VARCHAR AS document WHERE false"
         )
-    paths = ", ".join(_path_literal(file.text) for file in files)
+    paths = ", ".join(_path_literal(file.path) for file in files)
     rows: list[str] = []
     before = 0
     for index, file in enumerate(files):

@@ -17,10 +17,17 @@ from resources.ledger import KnownFile
 
 @dataclass(frozen=True, slots=True)
 class ClaimedFile:
-    """A landed file with the declaration that reads it."""
+    """A landed file with the declaration that reads it.
+
+    Attributes:
+        file: the file as it was landed.
+        claim: the declaration, with what the path says.
+        kept_as: SHA-256 under which the archive has its bytes, where the landing zone no longer has them.
+    """
 
     file: LandedFile
     claim: Claim
+    kept_as: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

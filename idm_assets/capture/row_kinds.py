@@ -13,7 +13,9 @@ import duckdb
 
 from idm_assets.capture import tables
 from idm_assets.capture.decoders import Decoding
-from idm_assets.capture.decoders.json_records import RecordReading
+from idm_assets.capture.remarks import MISSING_TEXT, SENTINEL
+from idm_assets.capture.shapes import RecordReading
+from idm_assets.capture.status_reading import StatusReading, is_missing, is_sentinel, judged_status
 from idm_assets.contracts import Table
 from idm_assets.sql import literal, signal_id
 from resources.lake import StagedFile
@@ -61,10 +63,12 @@ class ObservationRows:
     Attributes:
         con: connection with the table ``known_tags``.
         plant: plant.
+        statuses: which values stand for none.
     """
 
     con: duckdb.DuckDBPyConnection
     plant: str
+    statuses: StatusReading
     table: Table = tables.OBSERVATIONS
     counted: Literal["observations", "records"] = "observations"
     first_of_line: str = "part = 1"
@@ -76,9 +80,15 @@ class ObservationRows:
     def keyed(self, decoded: str, within: str) -> str:
         """See `RowKind`."""
         new_key = signal_id(literal(self.plant), "d.source", "d.tag")
+        status = judged_status("d.status", "d.value", "d.text", self.statuses)
+        remarks = "d.remarks"
+        if self.statuses.sentinels:
+            remarks += f" | CASE WHEN {is_sentinel('d.value', self.statuses)} THEN {SENTINEL} ELSE 0 END"
+        if self.statuses.missing:
+            remarks += f" | CASE WHEN {is_missing('d.text', self.statuses)} THEN {MISSING_TEXT} ELSE 0 END"
         return (
             f"SELECT b.capture_key, d.line, d.part, coalesce(k.signal_id, {new_key})"
-            f" AS signal_id, d.ts, d.ts_truncated, d.value, d.text, d.status, d.detail"
+            f" AS signal_id, d.ts, {remarks} AS remarks, d.value, d.text, {status} AS status, d.detail"
             f" FROM ({decoded}) d JOIN batch b ON d.file = b.number"
             f" LEFT JOIN known_tags k ON d.source = k.source AND d.tag = k.tag WHERE {within}"
         )
@@ -106,11 +116,11 @@ class RecordRows:
 
     Attributes:
         reading: the declaration.
-        zone: IANA zone of timestamps that carry none.
+        declared: what `cleaned.records` has to know of it, as canonical JSON.
     """
 
     reading: RecordReading
-    zone: str
+    declared: str
     table: Table = tables.RECORDS
     counted: Literal["observations", "records"] = "records"
     first_of_line: str = "true"
@@ -121,7 +131,7 @@ class RecordRows:
         """See `RowKind`."""
         return (
             f"SELECT b.capture_key, d.line, {literal(self.reading.model)} AS model,"
-            f" {literal(self.reading.declared(self.zone))} AS reading, d.ts, d.ts_truncated, d.payload"
+            f" {literal(self.declared)} AS reading, d.ts, d.remarks, d.payload"
             f" FROM ({decoded}) d JOIN batch b ON d.file = b.number WHERE {within}"
         )
 

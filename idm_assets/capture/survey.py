@@ -1,57 +1,64 @@
-"""Surveying a delivered file: who it is, how many lines it holds, and whether it can be read without care.
+"""Surveying a delivered file: who it is, what it holds, and whether that can be read without care.
 
-One pass over the bytes as delivered gives the capture its identity (SHA-256), unpacks it if it is compressed,
-counts its lines by means that no decoder shares, and tells whether the vectorised readers may have it.
+One pass over the bytes as delivered gives the file its identity (SHA-256). What it is packed in is taken apart, text is
+brought to UTF-8, its lines are counted by means that no decoder shares, and it is judged whether the vectorised readers
+may have it.
 
-Belongs here: everything that is asked of a file before its format matters. Does not belong here: splitting
-into lines (`framing`), formats (`decoders`), the landing zone's folders and names.
+Belongs here: identity, completeness, and what text is fit for. Does not belong here: taking apart (`members`), kinds
+and encodings (`content`), splitting into lines (`framing`), formats (`decoders`), the landing zone's folders and names.
 """
 
 from __future__ import annotations
 
 import codecs
-import hashlib
 import os
 import stat
-import tempfile
-import zlib
 from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from io import FileIO
 from pathlib import Path
 from typing import Final
 
-TRUNCATED_GZIP: Final = "truncated_gzip"
-CORRUPT_GZIP: Final = "corrupt_gzip"
-UNPACKS_TOO_LARGE: Final = "unpacks_too_large"
+from idm_assets.capture.containers import (
+    CHUNK_BYTES,
+    CORRUPT_ARCHIVE,
+    CORRUPT_GZIP,
+    TRUNCATED_ARCHIVE,
+    TRUNCATED_GZIP,
+    UNPACKS_TOO_LARGE,
+    Limits,
+    Refused,
+)
+from idm_assets.capture.content import HEAD_BYTES, Expected, is_binary, noise
+from idm_assets.capture.members import NESTED_TOO_DEEP, REPEATED_MEMBER_NAME, Examination, Hashed, Member, WorkFolder
+
+__all__ = [
+    "BINARY_CONTENT",
+    "CHUNK_BYTES",
+    "CORRUPT_ARCHIVE",
+    "CORRUPT_GZIP",
+    "NESTED_TOO_DEEP",
+    "NOT_A_REGULAR_FILE",
+    "REPEATED_MEMBER_NAME",
+    "TRUNCATED_ARCHIVE",
+    "TRUNCATED_GZIP",
+    "UNPACKS_TOO_LARGE",
+    "CaptureMoved",
+    "Limits",
+    "Member",
+    "Stamp",
+    "Surveyed",
+    "UnreadableCapture",
+    "check_unmoved",
+    "has_long_line",
+    "survey",
+]
+
 BINARY_CONTENT: Final = "binary_content"
 NOT_A_REGULAR_FILE: Final = "not_a_regular_file"
 
-CHUNK_BYTES: Final = 1 << 20
-RATIO_JUDGED_FROM_BYTES: Final = 16 << 20
-BINARY_SAMPLE_BYTES: Final = 64 << 10
-
-_GZIP_MAGIC: Final = b"\x1f\x8b"
-_GZIP_WINDOW: Final = 31
-_TEXT_CONTROLS: Final = b"\t\n\v\f\r\x1b"
-_CONTROLS: Final = bytes(c for c in (*range(32), 127) if c not in _TEXT_CONTROLS)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much a delivered file may ask of us.
-
-    Attributes:
-        max_unpacked_bytes: largest text that a compressed file may unpack to, in bytes.
-        max_ratio: largest unpacked / packed ratio, judged once 16 MiB are unpacked. Deflate cannot exceed
-            1032, real logs stay below 300.
-        max_line_bytes: longest line, without its LF, in bytes.
-    """
-
-    max_unpacked_bytes: int = 8 << 30
-    max_ratio: float = 1000.0
-    max_line_bytes: int = 1 << 20
+_ANYTHING: Final = Expected()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,32 +77,30 @@ class Surveyed:
 
     Attributes:
         path: the file as delivered.
-        text: the text to decode: ``path`` itself, or the unpacked copy in the work folder.
         sha256: hexadecimal SHA-256 of the bytes as delivered.
         size_bytes: size as delivered.
-        text_bytes: size of the text.
-        lines: number of LF, plus one for an unterminated last line.
-        plain: valid UTF-8, no NUL, no chr(1), line ends all LF or all CRLF, no lone CR, no line too long.
-        compression: ``none`` or ``gzip``.
+        packaging: what the file is packed in, the innermost first: ``none``, ``gzip``, ``zip``, ``tar+gzip``.
         stamp: state of the delivered file, for `check_unmoved`.
+        members: the files to decode, in the order of the archive; exactly one, not refused, where there is no archive.
+        is_archive: whether it is a zip or tar, whose members are captures of their own.
+        ignored: names of entries that are no data, such as ``.DS_Store``.
     """
 
     path: Path
-    text: Path
     sha256: str
     size_bytes: int
-    text_bytes: int
-    lines: int
-    plain: bool
-    compression: str
+    packaging: str
     stamp: Stamp
+    members: tuple[Member, ...]
+    is_archive: bool
+    ignored: tuple[str, ...] = ()
 
 
 class UnreadableCapture(Exception):  # noqa: N818 - named for the state of the file
     """A delivered file that cannot be decoded as a whole, whatever its format.
 
     Attributes:
-        reason: reason code, one of this module's constants.
+        reason: reason code.
         detail: what was found, for people.
         sha256: hexadecimal SHA-256 of the bytes as delivered; None if they could not be read.
         size_bytes: size as delivered; None if the bytes could not be read.
@@ -113,48 +118,57 @@ class CaptureMoved(Exception):  # noqa: N818 - not a failure, but a file to leav
     """The file vanished or changed while it was read: it is still being delivered, leave it for later."""
 
 
-def survey(path: Path, workdir: Path, limits: Limits) -> Surveyed:
-    """Read a delivered file once: hash it, unpack it if it is gzip, and judge its text.
+def survey(path: Path, workdir: Path, limits: Limits, expected: Expected = _ANYTHING) -> Surveyed:
+    """Read a delivered file once: hash it, take it apart, and judge what is in it.
 
-    Memory is constant. A plain file is not copied; a gzip (one or more members, by magic number, whatever the
-    name) is unpacked to a file of a fresh name in ``workdir``, which the caller removes when done with it and
-    which is already removed if this raises.
+    Whatever it is called, it is unpacked by its signature: gzip, zstd and bz2 in one stream or several, zip, and tar.
+    An archive may be compressed, and so may its members, with no more than two layers of compression around a file
+    and no archive in an archive. An OPC package, such as XLSX, is a file and not an archive.
+
+    Memory is constant, but for what is known of each entry of an archive. Text in UTF-8 that is not packed is read in
+    place; all else goes to files of fresh names in ``workdir``, which the caller removes when done with them and which
+    are already removed if this raises.
 
     Args:
         path: file as delivered; never written to. A symbolic link is refused.
-        workdir: existing folder for unpacked text.
+        workdir: existing folder for unpacked files.
         limits: sizes beyond which a file is refused or not plain.
+        expected: what the declared format expects to find.
 
     Raises:
-        UnreadableCapture: the file as a whole cannot be decoded; it carries hash and size.
+        UnreadableCapture: the file as a whole cannot be decoded; it carries hash and size. What is wrong with one
+            member of an archive is in its `Member.refusal`; what is wrong with a file that is no archive is raised.
         CaptureMoved: the file vanished or changed meanwhile.
         OSError: the file or ``workdir`` cannot be accessed, such as for lack of permission.
     """
-    with _opened(path) as delivered:
+    with _opened(path) as delivered, WorkFolder(workdir) as work:
         before = _stamp(os.fstat(delivered.fileno()))
-        digest = _Digest()
-        judge = _TextJudge(limits)
-        head = delivered.read(CHUNK_BYTES)
-        unpacked = _fresh_file(workdir) if head.startswith(_GZIP_MAGIC) else None
+        stream = Hashed(_chunks(delivered))
+        examination = Examination(work, limits, expected, lambda: _TextJudge(limits))
+        failure: Refused | None = None
+        packaging = ""
         try:
-            failure = _read(delivered, head, unpacked, digest, judge, limits)
-            # Whatever the content was found to be, it is void if the file was not complete yet.
-            _check_same(path, delivered.fileno(), before, digest.size)
-            _refuse(failure, digest)
-        except BaseException:
-            if unpacked is not None:
-                unpacked.unlink(missing_ok=True)
-            raise
+            packaging = examination.examine(path, delivered.fileno(), stream)
+        except Refused as error:
+            failure = error
+        stream.drain()
+        # Whatever the content was found to be, it is void if the file was not complete yet.
+        _check_same(path, delivered.fileno(), before, stream.size)
+        sha256 = stream.hexdigest()
+        if failure is not None:
+            raise UnreadableCapture(failure.reason, failure.detail, sha256=sha256, size_bytes=stream.size)
+    members = examination.members
+    if not examination.is_archive:
+        members = [replace(member, sha256=sha256, size_bytes=before.size_bytes) for member in members]
     return Surveyed(
         path=path,
-        text=unpacked or path,
-        sha256=digest.hexdigest(),
-        size_bytes=digest.size,
-        text_bytes=judge.size,
-        lines=judge.lines,
-        plain=judge.plain,
-        compression="gzip" if unpacked else "none",
+        sha256=sha256,
+        size_bytes=before.size_bytes,
+        packaging=packaging,
         stamp=before,
+        members=tuple(members),
+        is_archive=examination.is_archive,
+        ignored=tuple(examination.ignored),
     )
 
 
@@ -179,19 +193,9 @@ def has_long_line(block: bytes, limit: int) -> bool:
     return False
 
 
-class _Digest:
-    """SHA-256 and number of the bytes as delivered."""
-
-    def __init__(self) -> None:
-        self._sha256 = hashlib.sha256()
-        self.size = 0
-
-    def update(self, chunk: bytes) -> None:
-        self._sha256.update(chunk)
-        self.size += len(chunk)
-
-    def hexdigest(self) -> str:
-        return self._sha256.hexdigest()
+def _chunks(delivered: FileIO) -> Iterator[bytes]:
+    while chunk := delivered.read(CHUNK_BYTES):
+        yield chunk
 
 
 class _TextJudge:
@@ -211,12 +215,12 @@ class _TextJudge:
         """Judge the next chunk, of any length.
 
         Raises:
-            UnreadableCapture: the first chunk is no text.
+            Refused: the first chunk is no text.
         """
         if not chunk:
             return
         if self.size == 0:
-            _refuse_binary(chunk[:BINARY_SAMPLE_BYTES])
+            _refuse_binary(chunk[:HEAD_BYTES])
         self.size += len(chunk)
         self._first = (self._first + chunk[:3])[:3]
         self._lf += chunk.count(b"\n")
@@ -260,98 +264,13 @@ class _TextJudge:
 
 
 def _refuse_binary(sample: bytes) -> None:
-    controls = len(sample) - len(sample.translate(None, _CONTROLS))
-    undecodable = 0 if sample.isascii() else len(sample) - len(sample.decode("utf-8", "ignore").encode())
-    # Random bytes are one tenth control characters and one third no UTF-8; text in a legacy encoding, which
-    # fails line by line later on, has no control characters to speak of.
-    mostly_controls = controls > 0.3 * len(sample)
-    mostly_noise = controls > 0.05 * len(sample) and controls + undecodable > 0.4 * len(sample)
-    if mostly_controls or mostly_noise:
-        raise UnreadableCapture(
+    if is_binary(sample):
+        controls, undecodable = noise(sample)
+        raise Refused(
             BINARY_CONTENT,
             f"{controls} control characters and {undecodable} bytes that are no UTF-8 in the first "
             f"{len(sample)} bytes; a text file was expected",
         )
-
-
-def _read(
-    delivered: FileIO, head: bytes, unpacked: Path | None, digest: _Digest, judge: _TextJudge, limits: Limits
-) -> UnreadableCapture | None:
-    """Hash all bytes as delivered, and judge the text in them as far as it can be had."""
-    failure: UnreadableCapture | None = None
-    with ExitStack() as stack:
-        sink = None if unpacked is None else stack.enter_context(unpacked.open("wb"))
-        gunzip = _Gunzip()
-        chunk = head
-        while chunk:
-            digest.update(chunk)
-            if failure is None:
-                try:
-                    if sink is None:
-                        judge.feed(chunk)
-                    else:
-                        for piece in gunzip.unpack(chunk):
-                            _refuse_excess(judge.size + len(piece), digest.size, limits)
-                            judge.feed(piece)
-                            sink.write(piece)
-                except UnreadableCapture as error:
-                    failure = error
-            chunk = delivered.read(CHUNK_BYTES)
-        if failure is None and sink is not None and not gunzip.ended:
-            failure = UnreadableCapture(
-                TRUNCATED_GZIP, f"the gzip ends after {judge.size} unpacked bytes, before its end mark"
-            )
-    return failure
-
-
-def _refuse(failure: UnreadableCapture | None, digest: _Digest) -> None:
-    if failure is not None:
-        raise UnreadableCapture(failure.reason, failure.detail, sha256=digest.hexdigest(), size_bytes=digest.size)
-
-
-class _Gunzip:
-    """Unpacks concatenated gzip members piece by piece; zero bytes may pad them, as on tape."""
-
-    def __init__(self) -> None:
-        self._member = zlib.decompressobj(_GZIP_WINDOW)
-        self.ended = False
-
-    def unpack(self, packed: bytes) -> Iterator[bytes]:
-        """Pieces of at most `CHUNK_BYTES` that the next packed bytes unpack to.
-
-        Raises:
-            UnreadableCapture: the bytes are no gzip, or their checksum is wrong.
-        """
-        while packed:
-            if self.ended:
-                packed = packed.lstrip(b"\x00")
-                if not packed:
-                    return
-                self._member = zlib.decompressobj(_GZIP_WINDOW)
-            try:
-                piece = self._member.decompress(packed, CHUNK_BYTES)
-            except zlib.error as error:
-                raise UnreadableCapture(CORRUPT_GZIP, f"the gzip cannot be unpacked: {error}") from None
-            self.ended = self._member.eof
-            packed = self._member.unused_data if self.ended else self._member.unconsumed_tail
-            if piece:
-                yield piece
-
-
-def _refuse_excess(unpacked: int, packed: int, limits: Limits) -> None:
-    if unpacked > limits.max_unpacked_bytes:
-        raise UnreadableCapture(UNPACKS_TOO_LARGE, f"the gzip unpacks to more than {limits.max_unpacked_bytes} bytes")
-    if unpacked > RATIO_JUDGED_FROM_BYTES and unpacked > limits.max_ratio * packed:
-        raise UnreadableCapture(
-            UNPACKS_TOO_LARGE,
-            f"{packed} gzip bytes unpack to {unpacked} bytes and more, beyond {limits.max_ratio:g} to 1",
-        )
-
-
-def _fresh_file(workdir: Path) -> Path:
-    handle, name = tempfile.mkstemp(prefix="unpacked-", suffix=".txt", dir=workdir)
-    os.close(handle)
-    return Path(name)
 
 
 @contextmanager

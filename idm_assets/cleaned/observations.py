@@ -21,6 +21,7 @@ from typing import Final
 
 import duckdb
 
+from idm_assets.capture.text_values import as_text
 from idm_assets.contracts import Partition
 from idm_assets.sql import literal
 from idm_assets.status import BAD_NO_DATA, BAD_OUT_OF_RANGE, BAD_TYPE_MISMATCH, is_bad
@@ -149,8 +150,7 @@ def _typed(kept: str) -> str:
                  ELSE o.status END AS status
         FROM (
             SELECT o.*, b.data_type, b.data_type IN ('double', 'integer') AS numeric, b.minimum, b.maximum, b.allowed,
-                coalesce(o.text, CASE WHEN o.value = trunc(o.value) AND abs(o.value) < 1e15
-                    THEN o.value::BIGINT::VARCHAR ELSE o.value::VARCHAR END) AS as_text
+                coalesce(o.text, {as_text("o.value")}) AS as_text
             FROM ({kept}) o LEFT JOIN bound b
               ON o.signal_id = b.signal_id AND o.ts >= b.valid_from AND o.ts < b.valid_to
         ) o"""

@@ -47,7 +47,7 @@ _EXPECTED: Final[Mapping[DataType, str]] = {
 }
 _DECLARED: Final[Mapping[str, pl.DataType]] = {
     "model": pl.String(), "reading": pl.String(), "reading_id": pl.Int64(), "record_table": pl.String(),
-    "zone": pl.String(), "timestamp_field": pl.String(), "unknown": pl.String(),
+    "zone": pl.String(), "timestamp_fields": pl.List(pl.String()), "unknown": pl.String(),
 }  # fmt: skip
 _WANTED: Final[Mapping[str, pl.DataType]] = {
     "reading_id": pl.Int64(), "position": pl.Int64(), "attribute": pl.String(), "field": pl.String(),
@@ -140,7 +140,7 @@ def _declare(con: duckdb.DuckDBPyConnection, models: Sequence[Model]) -> None:
             {
                 "model": name, "reading": reading, "reading_id": reading_id,
                 "record_table": None if model is None else table_name(model), "zone": said["timezone"],
-                "timestamp_field": said["timestamp"],
+                "timestamp_fields": said["timestamps"],
                 "unknown": _unknown(models, name, said["version"]) if model is None else None,
             }
         )  # fmt: skip
@@ -223,7 +223,7 @@ _OTHER_FIELDS: Final = f"""
         f.id, count(*) AS unknown_fields,
         {unmarked(f"concat('{{', string_agg({_PAIR}, ',' ORDER BY mark), '}}')")} AS other_fields
     FROM delivered_fields f
-    JOIN declared d ON d.reading_id = f.reading_id AND d.timestamp_field <> f.field
+    JOIN declared d ON d.reading_id = f.reading_id AND NOT list_contains(d.timestamp_fields, f.field)
     ANTI JOIN wanted w ON w.reading_id = f.reading_id AND w.field = f.field
     GROUP BY f.id
 """

@@ -14,18 +14,23 @@ from resources.landing_zone import LandedFile
 
 ARRIVED = datetime(2024, 5, 3, 12, tzinfo=UTC)
 PARTITION = Partition("mine", ARRIVED.date())
-RECORD = {"model": "WorkOrder", "timestamp": "at", "version": 1, "fields": {"asset": "Asset No"}}
-ORDERS = {"name": "orders", "plant": "mine", "glob": "*.jsonl", "format": "json_lines", "timezone": "Europe/Paris"}
+RECORD = {"model": "WorkOrder", "version": 1, "fields": {"asset": "Asset No"}}
+TIME = {"time": {"field": "at"}}
+ORDERS = {
+    "name": "orders", "plant": "mine", "glob": "*.jsonl", "format": "json_lines", "timezone": "Europe/Paris", **TIME,
+}  # fmt: skip
 GOOD = b'{"at":"2024-05-01T10:00:00Z","Asset No":"A","cost":1.50}\n'
 NEXT_DAY = b'{"at":"2024-05-02T10:00:00.1234567Z","Asset No":"A"}\n'
 LINES = GOOD + b"not json\n\n" + NEXT_DAY + GOOD + b'{"at":"2014-12-31T00:00:00Z"}\n{"at":"2024-05-05T00:00:00Z"}\n'
 
 
 @pytest.fixture
-def cabinet(con, lake, ledger, landing_zone, run_settings):
+def cabinet(con, lake, ledger, landing_zone, archive, run_settings):
     folder = run_settings.landing_path / "mine"
     folder.mkdir(parents=True)
-    return FilingCabinet(con, lake, ledger, landing_zone, run_settings.work_path, PARTITION, date(2015, 1, 1), "run-1")
+    return FilingCabinet(
+        con, lake, ledger, landing_zone, archive, run_settings.work_path, PARTITION, date(2015, 1, 1), "run-1"
+    )
 
 
 def landed(cabinet, content, name="a.jsonl", entry=None):
@@ -47,23 +52,23 @@ def test_every_line_is_a_record_quarantined_or_skipped(cabinet, last_line):
     filed = cabinet.file([landed(cabinet, LINES + last_line)], ARRIVED)
     row = filed.captures[0]
     rejected = 3 + bool(last_line)
-    assert row["decoder"] == f"json_records/{'exact' if last_line else 'fast'}"
+    assert row["decoder"] == f"json_lines/{'exact' if last_line else 'fast'}"
     assert (row["lines"], row["decoded_lines"], row["records"], row["observations"]) == (7 + bool(last_line), 3, 3, 0)
-    assert (row["quarantined"], row["skipped"], row["truncated_timestamps"]) == (rejected, 1, 1)
+    assert (row["quarantined"], row["skipped"], row["remarks"]) == (rejected, 1, '{"timestamp_cut": 1}')
     reasons = ask(cabinet, tables.QUARANTINE, "line, reason")
     assert reasons[:3] == [(2, "json_invalid"), (6, "timestamp_out_of_bounds"), (7, "timestamp_out_of_bounds")]
     assert reasons[3:] == ([(8, "invalid_utf8")] if last_line else [])
     assert ask(cabinet, tables.QUARANTINE, "payload")[1:2] == [('{"at":"2014-12-31T00:00:00Z"}',)]
-    assert ask(cabinet, tables.RECORDS, "line, model, ts, ts_truncated, payload") == [
-        (1, "WorkOrder", datetime(2024, 5, 1, 10, tzinfo=UTC), False,
+    assert ask(cabinet, tables.RECORDS, "line, model, ts, remarks, payload") == [
+        (1, "WorkOrder", datetime(2024, 5, 1, 10, tzinfo=UTC), 0,
          '{"Asset No":"A","at":"2024-05-01T10:00:00Z","cost":1.50}'),
-        (4, "WorkOrder", datetime(2024, 5, 2, 10, 0, 0, 123456, tzinfo=UTC), True,
+        (4, "WorkOrder", datetime(2024, 5, 2, 10, 0, 0, 123456, tzinfo=UTC), 1,
          '{"Asset No":"A","at":"2024-05-02T10:00:00.1234567Z"}'),
-        (5, "WorkOrder", datetime(2024, 5, 1, 10, tzinfo=UTC), False,
+        (5, "WorkOrder", datetime(2024, 5, 1, 10, tzinfo=UTC), 0,
          '{"Asset No":"A","at":"2024-05-01T10:00:00Z","cost":1.50}'),
     ]  # fmt: skip
     assert ask(cabinet, tables.RECORDS, "DISTINCT reading") == [
-        ('{"fields":{"asset":"Asset No"},"timestamp":"at","timezone":"Europe/Paris","version":1}',)
+        ('{"fields":{"asset":"Asset No"},"timestamps":["at"],"timezone":"Europe/Paris","version":1}',)
     ]
     assert ask(cabinet, tables.OBSERVATIONS, "count(*)") == [(0,)]
 
@@ -91,7 +96,7 @@ def test_the_hash_of_a_day_changes_with_its_records_and_their_reading_only(cabin
 
 
 def test_a_declaration_may_turn_observations_into_records(cabinet):
-    observed = {"source": "cmms", "options": {"fields": {"ts": "at", "tag": "Asset No", "value": "cost"}}}
+    observed = {"source": "cmms", "long": {"tag": "Asset No", "value": "cost"}}
     recorded = {"source": "cmms", "record": RECORD}
 
     def file(entry):

@@ -6,7 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idm_assets.capture.json_values import fields_of, marked, object_of, pointer, unmarked
+from idm_assets.capture.json_values import (
+    fields_of,
+    is_as_rendered,
+    marked,
+    name_of_marked,
+    numbers_marked,
+    numbers_unmarked,
+    object_as_rendered,
+    object_of,
+    pointer,
+    text_of_marked,
+    unmarked,
+)
 
 
 class Number(str):
@@ -110,3 +122,100 @@ def test_an_object_of_many_names_takes_no_longer_than_it_is_long(con):
 def test_pointers_are_escaped(con, key, path):
     assert pointer(key) == path
     assert con.execute("SELECT json_extract_string(?, ?)", [json.dumps({key: "here"}), path]).fetchall() == [("here",)]
+
+
+# Where only numbers are marked
+
+
+@pytest.mark.parametrize(
+    ("text", "is_same"),
+    [
+        ('{"a":1.5,"b":"x"}', True),
+        ('{ "a" : 1.5,\n\t"b": "x y" }', True),
+        ('{"a":1.50}', False),
+        ('{"a":[1e3]}', False),
+        ('{"a":-0}', False),
+        ('{"a":0.0000001}', False),
+        ('{"a":123456789012345678901234567890}', True),
+        ('{"a":"\\u00b0"}', False),
+    ],
+)
+def test_it_is_known_which_numbers_are_rendered_as_they_are_written(con, text, is_same):
+    assert ask(con, is_as_rendered("x"), text) is is_same
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a":1.50,"b":"x","c":true}',
+        '{"a": 1.50 , "b":\n-0}',
+        '{"a":[1.50,-0,{"b":2.00}],"c":null}',
+        '{"a":": 1.50","b":1.50}',
+        '{"a:":1.50,":b":2.50,"\\":":3.50}',
+        '{"a":"say \\": 1.50\\"","b":1.50}',
+        '{"a":"\\u0001\\u0002#1.50","b":1.50,"c":"\\\\u0001\\u0002#"}',
+        '{"\\u0001\\u0002#a":"1.50","b":1.50}',
+        "[1.50]",
+        '{"a":{"b":1.50}}',
+    ],
+)
+def test_marked_numbers_come_back_and_nothing_else_changes(con, text):
+    back = ask(con, numbers_unmarked(f"json({numbers_marked('x')})::VARCHAR"), text)
+    assert [*read(back)] == [*read(text)]
+    assert read(back) == read(text)
+    assert numbers(back) == numbers(text)
+
+
+def numbers(text):
+    """All numbers of a text, as they are written."""
+    found = []
+    json.loads(text, parse_float=found.append, parse_int=found.append)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("1.50", "1.50"),
+        ("-0", "-0"),
+        ('"1.50"', "1.50"),
+        ('"s"', "s"),
+        ('""', ""),
+        ('"\\u0001\\u0002#5"', "\u0001\u0002#5"),
+        ('"\\u0001\\u0002##5"', "\u0001\u0002##5"),
+        ('"\\\\u0001\\u0002#5"', "\\u0001\u0002#5"),
+        ('"a\\"b"', 'a"b'),
+        ('[1.50,"x"]', '[1.50,"x"]'),
+        ("true", "true"),
+    ],
+)
+def test_the_text_of_a_value_is_what_it_says(con, value, said):
+    value_of = f"json_extract({numbers_marked('x')}, '/a')::VARCHAR"
+    assert ask(con, text_of_marked(value_of), f'{{"a":{value}}}') == said
+
+
+@pytest.mark.parametrize("name", ["a", "##", "\u0001\u0002#", "\u0001\u0002##a"])
+def test_names_are_read_through_the_mark(con, name):
+    key = f"json_keys({numbers_marked('x')})[1]"
+    assert ask(con, name_of_marked(key), json.dumps({name: 1.5})) == name
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    said=st.dictionaries(st.text(max_size=5), JSON, max_size=6), escape=st.booleans(), indent=st.sampled_from([None, 1])
+)
+def test_marking_numbers_loses_nothing(con, said, escape, indent):
+    text = json.dumps(said, indent=indent, ensure_ascii=escape).replace(".5", ".50")
+    try:
+        text.encode()
+        duckdb_reads = ask(con, "json_valid(x)", text)
+    except UnicodeEncodeError:
+        return
+    if not duckdb_reads:
+        return
+    back = ask(con, numbers_unmarked(f"json({numbers_marked('x')})::VARCHAR"), text)
+    assert read(back) == read(text)
+    assert numbers(back) == numbers(text)
+    if ask(con, is_as_rendered("x"), text):
+        assert numbers(ask(con, "json(x)::VARCHAR", text)) == numbers(text)
+        assert ask(con, object_as_rendered(fields_of("x")), text) == rewritten(con, text)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from idm_assets.capture.sources import SourceEntry, SourceFile, claim, load_sources
+from idm_assets.capture.sources import SourceEntry, SourceFile, claim, claim_member, load_sources
 from idm_assets.configuration import ConfigurationError
 from tests.test_configuration import problems
 
@@ -80,25 +80,36 @@ def test_two_declarations_for_one_path_are_told_by_name():
 
 
 def test_what_decides_the_decoding_changes_the_fingerprint():
-    fields = {"ts": "t", "tag": "n", "value": "v"}
+    rows = {"format": "json_lines", "time": {"field": "t"}, "long": {"tag": "n", "value": "v"}}
     entries = [
         entry(),
         entry(timezone="Europe/Paris"),
-        entry(format="json_lines", options={"fields": fields}),
-        entry(format="json_lines", options={"fields": fields | {"ts": "time"}}),
+        entry(status={"missing": ["n/a"]}),
+        entry(**rows),
+        entry(**rows | {"time": {"field": "time"}}),
+        entry(**rows | {"long": {"tag": "n", "value": "w"}}),
+        entry(**rows | {"record": {"model": "Order"}}),
+        entry(**rows | {"options": {"items": "$.rows[*]"}}),
     ]
-    assert len({each.fingerprint() for each in entries}) == 4
+    assert len({each.fingerprint() for each in entries}) == len(entries)
 
 
 def test_a_new_version_of_the_decoder_changes_the_fingerprint(monkeypatch):
     before = entry().fingerprint()
-    monkeypatch.setattr(type(entry().decoder()), "code_version", "next")
+    monkeypatch.setattr(type(entry().readings()[0].decoder), "code_version", "next")
     assert entry().fingerprint() != before
 
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": "renamed"}, {"description": "x"}, {"glob": "*.txt"}, {"lateness_days": 9}, {"expected": "irregular"}],
+    [
+        {"name": "renamed"},
+        {"description": "x"},
+        {"glob": "*.txt"},
+        {"lateness_days": 9},
+        {"expected": "irregular"},
+        {"archive_days": 30},
+    ],
 )
 def test_what_does_not_decide_it_leaves_the_fingerprint(change):
     assert entry(**change).fingerprint() == entry().fingerprint()
@@ -132,7 +143,10 @@ def test_two_declarations_of_one_name_are_refused(tmp_path):
         ("name: Logs", "name: "),
         ("plant: ../etc", "plant: "),
         ("glob: ''", "glob: "),
-        ("format: cobol", "unknown format 'cobol'; known formats: json_lines, shdr"),
+        (
+            "format: cobol",
+            "unknown format 'cobol'; known formats: arrow, b2mml, csv, json, json_lines, line_protocol, ",
+        ),
         ("path_pattern: '(?P<source>'", "path_pattern: not a regular expression: "),
         ("timezone: Mars/Olympus", "timezone: unknown IANA time zone 'Mars/Olympus', for example Europe/Paris"),
         ("lateness_days: -1", "lateness_days: "),
@@ -157,9 +171,49 @@ def test_the_options_of_a_format_are_judged_with_the_declaration(tmp_path):
     write(tmp_path, GOOD.replace("shdr}", "shdr, options: {absent_option: 1}}"))
     with pytest.raises(ConfigurationError, match=r"a\.yaml:2: sources\[0\]: options\.absent_option: Extra inputs"):
         load_sources(tmp_path)
-    write(tmp_path, GOOD.replace("shdr}", "json_lines, options: {fields: {ts: t}}}"))
-    with pytest.raises(ConfigurationError, match=r"options\.fields\.tag: Field required; options\.fields\.value: "):
+    write(tmp_path, GOOD.replace("shdr}", "csv, options: {delimiter: '::'}, time: {field: t}, wide: {}}"))
+    with pytest.raises(ConfigurationError, match=r"options\.delimiter: Value error, expected one character"):
         load_sources(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("declared", "complaint"),
+    [
+        ("format: csv, wide: {}", "time: say which field of a row tells its time"),
+        ("format: csv, time: {field: t}", "exactly one of long, pairs or wide, or record"),
+        ("format: csv, time: {field: t}, wide: {}, long: {tag: a, value: b}", "exactly one of long, pairs or wide"),
+        ("format: shdr, wide: {}", "the format shdr says itself what it means"),
+        ("format: shdr, record: {model: Order}", "the format shdr has no records; remove record"),
+        ("format: b2mml", "the format b2mml needs record"),
+        ("format: csv, time: {field: t, format: later}, wide: {}", "a strptime pattern such as"),
+        ("format: csv, time: {field: t, label: end}, wide: {}", "label: end and interval go together"),
+        ("format: csv, time: {field: t}, wide: {}, status: {words: {ok: Fine}}", "unknown status 'Fine'"),
+        ("format: csv, time: {field: t}, wide: {}, status: {sentinels: {-1: Good}}", "cannot be Good"),
+    ],
+)
+def test_what_a_row_is_must_be_told(tmp_path, declared, complaint):
+    write(tmp_path, f"sources:\n  - {{name: logs, plant: nist, glob: '*', {declared}}}\n")
+    with pytest.raises(ConfigurationError) as refused:
+        load_sources(tmp_path)
+    assert complaint in str(refused.value)
+
+
+# Archives
+
+
+def test_a_member_of_an_archive_is_claimed_by_its_path_in_it():
+    declared = entry(glob="*.zip", path_pattern=r"[^/]+\.zip/(?P<source>\w+)/(?P<day>\d{8})\.txt")
+    archive = claim([declared], "nist", "week.zip")
+    assert (archive.source, archive.facts) == (None, {})
+    member = claim_member(archive, "week.zip/Mazak01/20161107.txt")
+    assert (member.source, member.facts) == ("Mazak01", {"day": "20161107"})
+    assert "matches neither the archive nor 'week.zip/readme.md'" in claim_member(archive, "week.zip/readme.md")
+
+
+def test_members_inherit_what_the_path_of_the_archive_says():
+    declared = entry(glob="*.zip", path_pattern=r"(?P<source>\w+)-(?P<week>\d+)\.zip")
+    found = claim_member(claim([declared], "nist", "Mazak01-45.zip"), "Mazak01-45.zip/a.txt")
+    assert (found.source, found.facts) == ("Mazak01", {"week": "45", "member": "Mazak01-45.zip/a.txt"})
 
 
 def test_the_zone_is_that_of_timestamps_without_one():

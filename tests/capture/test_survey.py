@@ -1,7 +1,10 @@
 import gzip
 import hashlib
+import io
 import os
+import zipfile
 import zlib
+from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from idm_assets.capture import members
 from idm_assets.capture import survey as survey_module
 from idm_assets.capture.survey import (
     BINARY_CONTENT,
@@ -18,6 +22,8 @@ from idm_assets.capture.survey import (
     UNPACKS_TOO_LARGE,
     CaptureMoved,
     Limits,
+    Member,
+    Surveyed,
     UnreadableCapture,
     check_unmoved,
     has_long_line,
@@ -45,6 +51,20 @@ def deliver(tmp_path):
     return write
 
 
+def only(surveyed: Surveyed) -> Member:
+    """The one member of a file that is no archive."""
+    (member,) = surveyed.members
+    assert member.refusal is None
+    return member
+
+
+@contextmanager
+def chunked(size: int):
+    """Read the delivered file in chunks of a size, and hand them on as they are."""
+    with patch.object(survey_module, "CHUNK_BYTES", size), patch.object(members, "HEAD_BYTES", min(size, 2)):
+        yield
+
+
 def refused(path: Path, workdir: Path, limits: Limits | None = None) -> UnreadableCapture:
     with pytest.raises(UnreadableCapture) as caught:
         survey(path, workdir, limits or Limits())
@@ -55,23 +75,26 @@ def refused(path: Path, workdir: Path, limits: Limits | None = None) -> Unreadab
 def test_identity_is_that_of_the_bytes_as_delivered(deliver, workdir):
     packed = gzip.compress(LINE * 3)
     surveyed = survey(deliver(packed), workdir, Limits())
-    assert surveyed.sha256 == hashlib.sha256(packed).hexdigest()
-    assert surveyed.size_bytes == len(packed)
-    assert surveyed.text.read_bytes() == LINE * 3
-    assert (surveyed.text_bytes, surveyed.lines, surveyed.compression) == (len(LINE) * 3, 3, "gzip")
+    member = only(surveyed)
+    assert surveyed.sha256 == member.sha256 == hashlib.sha256(packed).hexdigest()
+    assert surveyed.size_bytes == member.size_bytes == len(packed)
+    assert member.text.read_bytes() == LINE * 3
+    assert (member.text_bytes, member.lines, member.plain) == (len(LINE) * 3, 3, True)
+    assert (surveyed.packaging, member.compression, surveyed.is_archive) == ("gzip", "gzip", False)
 
 
 def test_a_plain_file_is_read_in_place(deliver, workdir):
     path = deliver(LINE)
     surveyed = survey(path, workdir, Limits())
-    assert surveyed.text == path
-    assert surveyed.compression == "none"
+    sha256 = hashlib.sha256(LINE).hexdigest()
+    assert surveyed.members == (Member(None, path, sha256, len(LINE), len(LINE), 1, True, "none", None),)
+    assert (surveyed.packaging, surveyed.is_archive, surveyed.ignored) == ("none", False, ())
     assert list(workdir.iterdir()) == []
 
 
 def test_two_copies_of_one_gzip_do_not_share_a_text(deliver, workdir):
     path = deliver(gzip.compress(LINE))
-    assert survey(path, workdir, Limits()).text != survey(path, workdir, Limits()).text
+    assert only(survey(path, workdir, Limits())).text != only(survey(path, workdir, Limits())).text
 
 
 @pytest.mark.parametrize(
@@ -103,9 +126,9 @@ def test_two_copies_of_one_gzip_do_not_share_a_text(deliver, workdir):
 )
 @pytest.mark.parametrize("chunk", [1, 2, 3, 64, 1 << 20])
 def test_lines_and_plainness(deliver, workdir, data, lines, plain, chunk):
-    with patch.object(survey_module, "CHUNK_BYTES", chunk), patch.object(survey_module, "_refuse_binary"):
-        surveyed = survey(deliver(data), workdir, Limits(max_line_bytes=100))
-    assert (surveyed.lines, surveyed.plain) == (lines, plain)
+    with chunked(chunk), patch.object(survey_module, "_refuse_binary"):
+        member = only(survey(deliver(data), workdir, Limits(max_line_bytes=100)))
+    assert (member.lines, member.plain) == (lines, plain)
 
 
 @given(st.lists(st.binary(max_size=12), max_size=12), st.integers(0, 8))
@@ -117,8 +140,7 @@ def test_long_lines_are_found(lines, limit):
 
 def test_concatenated_members_and_padding_are_one_text(deliver, workdir):
     members = gzip.compress(b"") + gzip.compress(LINE) + bytes(512) + gzip.compress(LINE) + bytes(1024)
-    surveyed = survey(deliver(members), workdir, Limits())
-    assert surveyed.text.read_bytes() == LINE * 2
+    assert only(survey(deliver(members), workdir, Limits())).text.read_bytes() == LINE * 2
 
 
 @given(data=st.data())
@@ -128,9 +150,9 @@ def test_gzip_unpacks_to_what_was_packed_whatever_the_chunks(tmp_path_factory, d
     folder = tmp_path_factory.mktemp("gzip")
     path = folder / "capture.gz"
     path.write_bytes(b"".join(gzip.compress(text.encode()) for text in texts))
-    with patch.object(survey_module, "CHUNK_BYTES", data.draw(st.integers(2, 50))):
-        surveyed = survey(path, folder, Limits())
-    assert surveyed.text.read_bytes() == "".join(texts).encode()
+    with chunked(data.draw(st.integers(2, 50))):
+        member = only(survey(path, folder, Limits()))
+    assert member.text.read_bytes() == "".join(texts).encode()
 
 
 @pytest.mark.parametrize("cut", [1, 4, 8, 9, 30])
@@ -167,7 +189,7 @@ def test_a_gzip_of_an_absurd_ratio_is_refused(deliver, workdir):
     packed = b"".join(packer.compress(b"\n" * (1 << 20)) for _ in range(40)) + packer.flush()
     assert len(packed) * 500 < 40 << 20
     assert refused(deliver(packed), workdir, Limits(max_ratio=500)).reason == UNPACKS_TOO_LARGE
-    assert survey(deliver(packed), workdir, Limits(max_ratio=2000)).lines == 40 << 20
+    assert only(survey(deliver(packed), workdir, Limits(max_ratio=2000))).lines == 40 << 20
 
 
 @pytest.mark.parametrize(
@@ -176,7 +198,7 @@ def test_a_gzip_of_an_absurd_ratio_is_refused(deliver, workdir):
         bytes(range(256)) * 40,
         NOISE,
         b"\x00" * 10,
-        "Temperatur;20,5\n".encode("utf-16"),
+        "Temperatur;20,5\n".encode("utf-16-le"),
     ],
 )
 def test_binary_content_is_refused_with_its_identity(deliver, workdir, data):
@@ -196,7 +218,7 @@ def test_binary_content_is_refused_with_its_identity(deliver, workdir, data):
     ],
 )
 def test_text_in_any_encoding_is_not_binary(deliver, workdir, data):
-    assert survey(deliver(data), workdir, Limits()).lines == data.count(b"\n")
+    assert only(survey(deliver(data), workdir, Limits())).lines == data.count(b"\n")
 
 
 def test_links_folders_and_pipes_are_refused(tmp_path, deliver, workdir):
@@ -231,17 +253,30 @@ def _replace(path: Path) -> None:
     other.replace(path)
 
 
+def _zipped(data: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("a.txt", data)
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize("change", [_append, _rewrite, _replace, Path.unlink])
-@pytest.mark.parametrize("data", [LINE * 5, gzip.compress(LINE), gzip.compress(LINE)[:-5]])
+@pytest.mark.parametrize(
+    "data",
+    [LINE * 5, gzip.compress(LINE), gzip.compress(LINE)[:-5], _zipped(LINE), _zipped(LINE)[:-5]],
+    ids=["text", "gzip", "cut gzip", "zip", "cut zip"],
+)
 def test_a_file_that_changes_while_it_is_read_is_left_for_later(deliver, workdir, change, data):
     path = deliver(data)
-    judge = survey_module._refuse_binary  # noqa: SLF001
+    looked_at = members.kind_of
+    changes = iter([change])
 
-    def judge_and_change(sample):
-        judge(sample)
-        change(path)
+    def look_and_change(head):
+        for happens in changes:
+            happens(path)
+        return looked_at(head)
 
-    with patch.object(survey_module, "_refuse_binary", judge_and_change), pytest.raises(CaptureMoved):
+    with patch.object(members, "kind_of", look_and_change), pytest.raises(CaptureMoved):
         survey(path, workdir, Limits())
     assert list(workdir.iterdir()) == []
 

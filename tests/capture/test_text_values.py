@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 import duckdb
 import pytest
 
-from idm_assets.capture.decoders import PreparedFile, decoder_for
+from idm_assets.capture.decoders import PreparedFile
+from idm_assets.capture.sources import SourceEntry
 from idm_assets.capture.text_values import timestamp
 
 
@@ -40,16 +41,17 @@ def test_zone_of_naive_times(tokyo: duckdb.DuckDBPyConnection, text: str, zone: 
 
 @pytest.mark.parametrize("format_name", ["shdr", "json_lines"])
 def test_decoders_use_the_zone_of_their_source(tokyo: duckdb.DuckDBPyConnection, tmp_path, format_name: str) -> None:
-    line, options = {
+    line, declared = {
         "shdr": ("2016-07-01T12:00:00|a|1", {}),
         "json_lines": (
             '{"at": "2016-07-01T12:00:00", "n": "a", "v": 1}',
-            {"fields": {"ts": "at", "tag": "n", "value": "v"}},
+            {"time": {"field": "at"}, "long": {"tag": "n", "value": "v"}},
         ),
     }[format_name]
     (tmp_path / "file").write_text(line + "\n")
-    decoder = decoder_for(format_name, options, "Europe/Paris")
+    entry = SourceEntry(name="x", plant="p", glob="*", format=format_name, timezone="Europe/Paris", **declared)
+    decoder = entry.readings()[0].decoder
     file = PreparedFile(0, tmp_path / "file", "s", 1, plain=True)
-    for decoding in (decoder.fast(tokyo, [file]), decoder.exact(tokyo, file)):
+    for decoding in (decoder.fast(tokyo, [file], tmp_path), decoder.exact(tokyo, file, tmp_path)):
         found = tokyo.sql(f"SELECT epoch_us(ts) FROM ({decoding.rows})").fetchall()
         assert found == [(int(datetime(2016, 7, 1, 10, tzinfo=UTC).timestamp() * 1e6),)]

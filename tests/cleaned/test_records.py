@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from idm_assets.capture.decoders.json_records import RecordReading
+from idm_assets.capture.shapes import RecordReading
 from idm_assets.cleaned.observations import ranks_query
 from idm_assets.cleaned.records import arrived_records, clean_records
 from idm_assets.contextualized.records import typed_records
@@ -40,7 +40,7 @@ NO_RANKS = ranks_query([("", 1)])
 
 
 def reading(zone="UTC", **declared):
-    return RecordReading(**({"model": "WorkOrder", "timestamp": "at"} | declared)).declared(zone)
+    return RecordReading(**({"model": "WorkOrder"} | declared)).declared(("at",), zone)
 
 
 def captured(*payloads, said=None, model="WorkOrder"):
@@ -389,7 +389,7 @@ def work_order(tmp_path_factory):
 def test_real_work_orders_are_kept_once_each_and_negative_costs_are_flagged(con, work_order):
     """309 rows; expected figures come from sets and dictionaries over the CSV."""
     rows = orders.work_orders()
-    said = RecordReading(**orders.READING).declared("UTC")
+    said = RecordReading(**orders.READING).declared((orders.TIME["field"],), "UTC")
     delivered = [(1, n, "WorkOrder", said, at(10), orders.json_line(row)) for n, row in enumerate(rows, 1)]
     records, quarantine, counts = cleaned(con, delivered, (work_order,))
     keys = {orders.key_of(row) for row in rows}

@@ -19,13 +19,16 @@ Belongs here: the meaning of SHDR lines. Does not belong here: how bytes become 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
+from idm_assets.capture.content import Content, Expected
 from idm_assets.capture.decoders import Decoding, PreparedFile
 from idm_assets.capture.framing import LineBatch, frame_lines, framed_lines, plain_lines, reject_continuations
+from idm_assets.capture.remarks import TIMESTAMP_CUT
 from idm_assets.capture.survey import Limits
 from idm_assets.capture.text_values import (
     BLANK,
@@ -65,7 +68,9 @@ class Shdr:
     """Decoder of SHDR lines; see the module."""
 
     name: str = "shdr"
-    code_version: str = "1"
+    code_version: str = "2"
+    unit: str = "line"
+    expected: Expected = Expected(Content.LINES, kinds=frozenset({"shdr"}))
 
     def __init__(self, limits: Limits | None = None, zone: str = "UTC") -> None:
         self._zone = zone
@@ -81,7 +86,15 @@ class Shdr:
         ShdrOptions.model_validate(options)
         return cls(zone=zone)
 
-    def fast(self, con: duckdb.DuckDBPyConnection, files: Sequence[PreparedFile]) -> Decoding:  # noqa: ARG002
+    def count(self, file: PreparedFile) -> int:
+        """The lines that the survey counted."""
+        return file.lines
+
+    def layout(self, file: PreparedFile) -> str:  # noqa: ARG002 - all files are read alike
+        """Nothing: any files can be read together."""
+        return ""
+
+    def fast(self, con: duckdb.DuckDBPyConnection, files: Sequence[PreparedFile], folder: Path) -> Decoding:  # noqa: ARG002
         """Decode plain files; one that holds an asset spanning several lines comes out short of lines.
 
         Raises:
@@ -92,7 +105,7 @@ class Shdr:
             _require_source(file)
         return _decoding(plain_lines(files), self._zone)
 
-    def exact(self, con: duckdb.DuckDBPyConnection, file: PreparedFile) -> Decoding:
+    def exact(self, con: duckdb.DuckDBPyConnection, file: PreparedFile, folder: Path) -> Decoding:  # noqa: ARG002
         """Decode any file; the queries hold until the next call on the same connection.
 
         Raises:
@@ -100,7 +113,7 @@ class Shdr:
             OSError: the file cannot be read.
         """
         _require_source(file)
-        lines = framed_lines(con, file, join_blocks(frame_lines(file.text, self._limits)))
+        lines = framed_lines(con, file, join_blocks(frame_lines(file.path, self._limits)))
         opened = f"SELECT line FROM ({_judged(lines, self._zone)}) WHERE document IS NOT NULL AND reason IS NOT NULL"
         reject_continuations(con, opened, BLOCK_UNREADABLE)
         return _decoding(lines, self._zone)
@@ -206,7 +219,7 @@ def _opened_token(content: str) -> str | None:
 def _require_source(file: PreparedFile) -> None:
     if file.source is None:
         raise ValueError(
-            f"{file.text}: an SHDR line does not name its source, and the path pattern of the source "
+            f"{file.path}: an SHDR line does not name its source, and the path pattern of the source "
             "declaration found none in the path; add {source} to the pattern"
         )
 
@@ -385,7 +398,7 @@ def _observations(judged: str) -> str:
                 ELSE {literal(GOOD)}::BIGINT
             END AS status,
             detail,
-            {is_truncated("stamp")} AS ts_truncated
+            CASE WHEN {is_truncated("stamp")} THEN {TIMESTAMP_CUT} ELSE 0 END AS remarks
         FROM (
             SELECT
                 file, line, part::INTEGER AS part, source, ts, stamp, kind,
