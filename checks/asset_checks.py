@@ -14,6 +14,7 @@ from checks.continuity import check_continuity
 from checks.contract import check_contract, check_uniqueness
 from checks.finding import Finding
 from checks.plausibility import check_plausibility
+from checks.rejection import check_rejected_files
 from idm_assets.aggregated import tables as aggregated
 from idm_assets.asset_specs import asset_key, markdown_table
 from idm_assets.capture import tables as capture
@@ -22,6 +23,7 @@ from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Partition, Table
 from idm_assets.lineage import record_derivations
+from idm_assets.monitoring import tables as monitoring
 from idm_assets.partitions import partition_of
 from idm_assets.referential import tables as referential
 from idm_assets.referential.findings import QUESTIONS, UNBOUND_TAGS, Question, answer
@@ -40,7 +42,7 @@ def layers_of(models: RecordModels) -> tuple[tuple[Table, ...], ...]:
     typed_records = [table for table in recorded if table.layer == contextualized.LAYER]
     return (
         capture.TABLES, (*cleaned.TABLES, *cleaned_records), (*contextualized.TABLES, *typed_records),
-        aggregated.TABLES, referential.TABLES,
+        aggregated.TABLES, referential.TABLES, monitoring.TABLES,
     )  # fmt: skip
 
 
@@ -181,6 +183,18 @@ def continuity(settings: Settings, ledger: Ledger) -> dg.AssetCheckResult:
     return result_of("continuity", asset_key(cleaned.OBSERVATIONS), finding, dg.AssetCheckSeverity.WARN)
 
 
+@dg.asset_check(
+    asset=asset_key(monitoring.QUARANTINE_COUNTS),
+    name="rejected_files",
+    description="No file that the landing zone holds is rejected as a whole.",
+)
+def rejected_files(engine: Engine, lake: Lake) -> dg.AssetCheckResult:
+    """List the days on which whole files were rejected, and why."""
+    with engine.connect() as con:
+        finding = check_rejected_files(con, lake.relation(monitoring.QUARANTINE_COUNTS))
+    return result_of("rejected_files", asset_key(monitoring.QUARANTINE_COUNTS), finding, dg.AssetCheckSeverity.WARN)
+
+
 def result_of(name: str, key: dg.AssetKey, finding: Finding, severity: dg.AssetCheckSeverity) -> dg.AssetCheckResult:
     """A finding as Dagster shows it."""
     shown: dict[str, dg.MetadataValue[str] | int] = {name: int(n) for name, n in finding.numbers.items()}
@@ -207,4 +221,4 @@ def _partition_in(path: str) -> Partition:
 def checks_of(models: RecordModels) -> tuple[dg.AssetChecksDefinition, ...]:
     """All checks of a code location with these record models."""
     layers = (checks_of_layer(tables) for tables in layers_of(models))
-    return (*layers, questions_of_referential, unbound_tags, plausibility, continuity)
+    return (*layers, questions_of_referential, unbound_tags, plausibility, continuity, rejected_files)

@@ -134,6 +134,30 @@ def referential(context: typer.Context) -> None:
     commands.app(context.args, prog_name="idm referential")
 
 
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def source(context: typer.Context) -> None:
+    """How files are read: propose a declaration for a file, try one on a file, list the formats."""
+    from idm_assets.commands import source as commands
+
+    commands.app(context.args, prog_name="idm source")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def quarantine(context: typer.Context) -> None:
+    """What was kept out and why: list, show, replay, reasons."""
+    from idm_assets.commands import quarantine as commands
+
+    commands.app(context.args, prog_name="idm quarantine")
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []})
+def archive(context: typer.Context) -> None:
+    """Every delivered file as it came: verify, list, prune."""
+    from idm_assets.commands import archive as commands
+
+    commands.app(context.args, prog_name="idm archive")
+
+
 @app.command()
 def ui(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
@@ -221,6 +245,7 @@ class _BarHandler(logging.Handler):
         "file_captures": "Decoding captures",
         "compute_event_days": "Computing event days",
         "publish_catalog": "Publishing the catalog",
+        "replay_quarantine": "Decoding again what is in quarantine",
     }
 
     def __init__(self, bars: Progress) -> None:

@@ -20,9 +20,11 @@ from idm_assets.cleaned import assets as cleaned
 from idm_assets.cleaned.record_assets import cleaned_record_assets
 from idm_assets.contextualized import assets as contextualized
 from idm_assets.contextualized.record_assets import typed_record_assets
+from idm_assets.monitoring import assets as monitoring
 from idm_assets.publication import assets as publication
 from idm_assets.referential import assets as referential
 from idm_assets.referential.model_contract import RecordModels, read_record_models
+from resources.archive import Archive
 from resources.engine import Engine
 from resources.lake import Lake
 from resources.landing_zone import LandingZone
@@ -45,6 +47,7 @@ def assets_of(models: RecordModels) -> tuple[dg.AssetsDefinition, ...]:
         contextualized.contextualized_states,
         *typed_record_assets(models),
         *aggregated.ASSETS,
+        monitoring.quarantine_counts,
         publication.catalog_asset(models),
     )
 
@@ -57,6 +60,7 @@ def resources_of(settings: Settings) -> dict[str, object]:
         "engine": Engine(settings=settings),
         "lake": Lake(settings=settings),
         "ledger": Ledger(settings=settings),
+        "archive": Archive(settings=settings),
     }
 
 

@@ -6,9 +6,9 @@ computing, talking to people (`command_line`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Final
 
 import dagster as dg
@@ -19,8 +19,14 @@ from idm_assets.capture.sources import load_sources
 from idm_assets.contracts import Partition
 from idm_assets.definitions import build_defs
 from idm_assets.instance import instance_of
-from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
-from idm_assets.lineage import record_derivations
+from idm_assets.jobs import (
+    compute_event_days,
+    file_captures,
+    publish_catalog,
+    refresh_referential,
+    replay_quarantine,
+)
+from idm_assets.lineage import contiguous, record_derivations
 from idm_assets.partitions import PLANTS, key_of, range_tags
 from idm_assets.publication.assets import is_current
 from idm_assets.range_run import facts_with_records
@@ -31,7 +37,7 @@ from resources.lake import Lake
 from resources.landing_zone import LandingZone
 from resources.ledger import Ledger
 from resources.settings import Settings
-from sensors.decisions import RangeRequest, decide_arrivals, decide_event_days, decide_plants
+from sensors.decisions import RangeRequest, decide_arrivals, decide_event_days, decide_plants, decide_refiling
 
 ROUNDS: Final = 20
 """Healing ends when nothing is stale or a round changed nothing; this bounds it where something keeps changing."""
@@ -81,6 +87,22 @@ class Driver:
         if not is_in_force(configuration_fingerprint(self._settings.config_path), self._ledger):
             self._run(refresh_referential.name, {}, 1)
         self._file_arrivals()
+        self._file_otherwise()
+        return self._heal_and_publish()
+
+    def replay_quarantine(self, days: Iterable[Partition]) -> Report:
+        """Decode again what is in quarantine of some arrival days, and bring all tables up to date.
+
+        Raises:
+            ConfigurationError: source declarations are wrong.
+        """
+        for plant, ranges in _ranges(days).items():
+            for first, last in ranges:
+                tags = range_tags(plant, first, last)
+                self._run(replay_quarantine.name, tags, (last - first).days + 1, only_stale=False)
+        return self._heal_and_publish()
+
+    def _heal_and_publish(self) -> Report:
         self._heal()
         if not is_current(self._settings, self._lake, self._ledger, self._models):
             self._run(publish_catalog.name, {}, 1)
@@ -104,6 +126,14 @@ class Driver:
                 today = Partition(plant, datetime.now(UTC).date())
                 self._run(file_captures.name, {"dagster/partition": key_of(today), "idm/plant": plant}, 1)
 
+    def _file_otherwise(self) -> None:
+        """File again what was filed by other rules than those of now."""
+        entries = load_sources(self._settings.config_path)
+        for plant in sorted(self._instance.get_dynamic_partitions(str(PLANTS.name))):
+            days = decide_refiling(plant, entries, self._ledger)
+            for first, last in contiguous(days):
+                self._run(file_captures.name, range_tags(plant, first, last), (last - first).days + 1)
+
     def _heal(self) -> None:
         plants = sorted(self._instance.get_dynamic_partitions(str(PLANTS.name)))
         before: list[RangeRequest] = []
@@ -122,12 +152,12 @@ class Driver:
         facts = facts_with_records(self._ledger, self._settings, plant, record_derivations(self._models))
         return list(decide_event_days(facts, self._ledger.failures(plant), limit=10_000))
 
-    def _run(self, job_name: str, tags: Mapping[str, str], days: int) -> None:
+    def _run(self, job_name: str, tags: Mapping[str, str], days: int, *, only_stale: bool = True) -> None:
         self._announce(job_name, days)
         job = self._definitions.resolve_job_def(job_name)
         result = job.execute_in_process(
             instance=self._instance,
-            tags={**tags, ONLY_STALE: "true"},
+            tags={**tags, **({ONLY_STALE: "true"} if only_stale else {})},
             partition_key=None,
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -153,6 +183,14 @@ class Driver:
             self.report.failed_checks.pop(name, None)
             if not evaluation.passed:
                 self.report.failed_checks[name] = (evaluation.severity.value, evaluation.description or "")
+
+
+def _ranges(days: Iterable[Partition]) -> dict[str, list[tuple[date, date]]]:
+    """Days without a gap between them, as ranges by plant."""
+    by_plant: dict[str, set[date]] = {}
+    for partition in days:
+        by_plant.setdefault(partition.plant, set()).add(partition.day)
+    return {plant: list(contiguous(sorted(found))) for plant, found in sorted(by_plant.items())}
 
 
 def _cause(error: SerializableErrorInfo | None) -> str:

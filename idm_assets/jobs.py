@@ -10,6 +10,7 @@ from typing import Final
 import dagster as dg
 
 from idm_assets.publication.assets import CATALOG
+from idm_assets.run_requests import ONLY_QUARANTINED
 
 EVENT_DAY_GROUPS: Final = ("cleaned", "contextualized", "aggregated")
 
@@ -28,10 +29,17 @@ compute_event_days = dg.define_asset_job(
     selection=dg.AssetSelection.groups(*EVENT_DAY_GROUPS),
     description="Compute all layers of a plant's event days: cleaned, contextualized, aggregated.",
 )
+replay_quarantine = dg.define_asset_job(
+    "replay_quarantine",
+    selection=dg.AssetSelection.groups("capture"),
+    tags={ONLY_QUARANTINED: "true"},
+    description="Decode again, from the landing zone or the archive, the captures of a plant's arrival days of which"
+    " something is in quarantine. What passes by the rules of now is taken back.",
+)
 publish_catalog = dg.define_asset_job(
     "publish_catalog",
-    selection=dg.AssetSelection.assets(CATALOG),
-    description="Put a new catalog in place.",
+    selection=dg.AssetSelection.assets(CATALOG) | dg.AssetSelection.groups("monitoring"),
+    description="Count what is in quarantine, and put a new catalog in place.",
 )
 
-JOBS: Final = (refresh_referential, file_captures, compute_event_days, publish_catalog)
+JOBS: Final = (refresh_referential, file_captures, replay_quarantine, compute_event_days, publish_catalog)

@@ -9,9 +9,10 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from idm_assets.capture.intake import Intake
+from idm_assets.capture.sources import SourceEntry
 from idm_assets.contracts import Partition
 from idm_assets.fingerprint import fingerprint
 from idm_assets.lineage import PlantFacts, contiguous
@@ -20,6 +21,14 @@ from resources.ledger import Failed
 RANGES_PER_TICK: Final = 4
 DAYS_PER_RANGE: Final = 92
 BRIDGED_DAYS: Final = 7
+
+
+class FiledOtherwise(Protocol):
+    """What a decision about filing again asks of the ledger."""
+
+    def filed_otherwise(self, plant: str, fingerprints: Mapping[str, str]) -> dict[date, int]:
+        """See `Ledger`."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,12 @@ def decide_arrivals(plant: str, looked: Intake) -> ArrivalRequest | None:
         return None
     listed = sorted([file.path, str(file.size), str(file.mtime_ns)] for file in fresh)
     return ArrivalRequest(plant, fingerprint(listed), len(fresh))
+
+
+def decide_refiling(plant: str, entries: Iterable[SourceEntry], ledger: FiledOtherwise) -> list[date]:
+    """Arrival days of a plant with captures that were filed by other rules than those of now, sorted."""
+    fingerprints = {entry.name: entry.fingerprint() for entry in entries if entry.plant == plant}
+    return sorted(ledger.filed_otherwise(plant, fingerprints)) if fingerprints else []
 
 
 def decide_event_days(

@@ -9,6 +9,7 @@ from idm_assets.capture.assets import look_once
 from idm_assets.capture.sources import load_sources
 from idm_assets.configuration import ConfigurationError
 from idm_assets.contracts import Partition
+from idm_assets.fingerprint import fingerprint
 from idm_assets.jobs import compute_event_days, file_captures, publish_catalog, refresh_referential
 from idm_assets.lineage import record_derivations
 from idm_assets.partitions import PLANTS, key_of, range_tags
@@ -21,7 +22,7 @@ from resources.lake import Lake
 from resources.landing_zone import LandingZone
 from resources.ledger import Ledger
 from resources.settings import Settings
-from sensors.decisions import RangeRequest, decide_arrivals, decide_event_days, decide_plants
+from sensors.decisions import RangeRequest, decide_arrivals, decide_event_days, decide_plants, decide_refiling
 
 OTHER_MODELS: Final = (
     "the record models have changed since this code location was loaded; reload it, so that sensors and runs mean the"
@@ -44,7 +45,8 @@ def runs_in_progress(instance: dg.DagsterInstance, job: str, plant: str | None =
     job=file_captures,
     minimum_interval_seconds=15,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Looks for new and changed files in the landing zone and has them filed, one run per plant.",
+    description="Looks for new and changed files in the landing zone and has them filed, one run per plant; also what"
+    " was filed by other rules than those of now.",
 )
 def new_captures(
     context: dg.SensorEvaluationContext, settings: Settings, landing_zone: LandingZone, ledger: Ledger
@@ -66,6 +68,16 @@ def new_captures(
         listing = landing_zone.look([plant])
         problems += listing.problems
         wanted = decide_arrivals(plant, look_once(listing, ledger, settings, plant, entries))
+        for day in decide_refiling(plant, entries, ledger) if plant in known else ():
+            # One key per rules and day: what cannot be decoded any more is not asked for again and again.
+            rules = fingerprint([e.fingerprint() for e in entries if e.plant == plant])
+            requests.append(
+                dg.RunRequest(
+                    run_key=f"{plant}/{day}/{rules}",
+                    partition_key=key_of(Partition(plant, day)),
+                    tags={ONLY_STALE: "true", "idm/plant": plant},
+                )
+            )
         if wanted is not None:
             requests.append(
                 dg.RunRequest(

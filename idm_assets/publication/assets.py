@@ -10,6 +10,7 @@ from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Table, comment_of
 from idm_assets.fingerprint import fingerprint
 from idm_assets.lineage import record_derivations
+from idm_assets.monitoring import tables as monitoring
 from idm_assets.publication.catalog import publish, views_of
 from idm_assets.referential import tables as referential
 from idm_assets.referential.model_contract import RecordModels
@@ -20,7 +21,10 @@ from resources.settings import Settings
 CATALOG = dg.AssetKey(["publication", "catalog"])
 RECORD = "publication.catalog"
 """Ledger name of what the catalog in place was made from."""
-_TABLES = (*capture.TABLES, *cleaned.TABLES, *contextualized.TABLES, *aggregated.TABLES, *referential.TABLES)
+_TABLES = (
+    *capture.TABLES, *cleaned.TABLES, *contextualized.TABLES, *aggregated.TABLES, *referential.TABLES,
+    *monitoring.TABLES,
+)  # fmt: skip
 
 
 def tables_of(models: RecordModels) -> tuple[Table, ...]:
@@ -30,7 +34,7 @@ def tables_of(models: RecordModels) -> tuple[Table, ...]:
 
 def _newest_partition(layer: str) -> dg.PartitionMapping | None:
     """The catalog shows all partitions; Dagster is told of the newest, see `partitions.arrival_to_event`."""
-    return None if layer == referential.LAYER else dg.LastPartitionMapping()
+    return None if layer in (referential.LAYER, monitoring.LAYER) else dg.LastPartitionMapping()
 
 
 def catalog_asset(models: RecordModels) -> dg.AssetsDefinition:

@@ -24,6 +24,7 @@ from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
 from idm_assets.contracts import Table, comment_of
 from idm_assets.lineage import record_derivations
+from idm_assets.monitoring import tables as monitoring
 from idm_assets.referential import tables as referential
 from idm_assets.referential.history import in_force
 from idm_assets.referential.model_contract import RecordModels
@@ -82,14 +83,15 @@ VIEWS: Final = (
     ),
     View(
         capture.QUARANTINE,
-        f"t.plant, t.arrived_on, {_ID}, t.path, t.line, t.payload, t.reason, t.detail",
+        f"t.plant, t.arrived_on, t.source, t.path, t.line, t.reason, t.detail, t.payload, {_ID}, t.stage, t.rule,"
+        " t.rule_version, t.source_entry, t.payload_cut, t.content_hash",
     ),
     View(
         capture.CAPTURES,
         f"t.plant, t.source, t.path, {_ID}, t.arrived_at, t.lines, t.observations, t.quarantined, t.skipped,"
         " t.first_ts, t.last_ts, t.arrived_on, t.standing, e.capture_key IS NOT NULL AS effective, t.source_entry,"
-        " t.decoded_lines, t.records, t.skipped_reasons, t.truncated_timestamps, t.size_bytes, t.content_hash,"
-        " t.decoder",
+        " t.decoded_lines, t.records, t.skipped_reasons, t.empty_cells, t.remarks, t.unit, t.size_bytes,"
+        " t.content_hash, t.decoder",
         "LEFT JOIN capture.effective e ON e.capture_key = t.capture_key",
     ),
     View(
@@ -140,6 +142,7 @@ VIEWS: Final = (
     ),
     *(View(table, f"t.* EXCLUDE ({', '.join(_HISTORY)})") for table in referential.HISTORISED),
     View(referential.VERSIONS, "t.* EXCLUDE (change_id, inputs)"),
+    View(monitoring.QUARANTINE_COUNTS),
 )
 
 _EXTRA_COMMENTS: Final[dict[str, str]] = {

@@ -234,11 +234,13 @@ PlantDocument = Document[ReferentialConfiguration]
 
 
 def read_plants(config_folder: Path) -> tuple[PlantDocument, ...]:
-    """Read and check ``referential/*.yaml`` of a configuration folder.
+    """Read and check ``referential/*.yaml`` of a configuration folder; without such a folder there are no plants yet.
 
     Raises:
-        ConfigurationError: with all problems of all files.
+        ConfigurationError: with all problems of all files, or because there is no configuration folder.
     """
+    if config_folder.is_dir() and not (config_folder / FOLDER).exists():
+        return ()
     documents = load_folder(config_folder / FOLDER, ReferentialConfiguration)
     by_plant: dict[str, list[PlantDocument]] = {}
     for document in documents:

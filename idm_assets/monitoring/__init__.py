@@ -1,0 +1,1 @@
+"""Monitoring layer: what was kept out and why, counted for people."""
