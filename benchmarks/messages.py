@@ -188,7 +188,7 @@ def _sources_yaml(shape: Shape, plant: str) -> str:
         f"    format: {shape.format}\n    path_pattern: '{named}-(?P<day>\\d{{8}})\\.{shape.suffix}'\n"
     )
     if shape.format == "json_lines":
-        entry += "    options:\n      fields: {ts: ts, source: source, tag: tag, value: value}\n"
+        entry += "    time: {field: ts}\n    long: {source: source, tag: tag, value: value}\n"
     return entry
 
 

@@ -14,9 +14,6 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from idm_assets.capture.decoders.json_lines import FieldNames, JsonLinesOptions
-from idm_assets.capture.decoders.json_records import RecordReading
-from idm_assets.capture.sources import SourceEntry
 from idm_assets.configuration import load_yaml
 from idm_assets.referential import configuration, data_models, rules
 from idm_assets.referential.findings import QUESTIONS
@@ -30,7 +27,6 @@ CONFIGURED: tuple[type[BaseModel], ...] = (
     data_models.ModelFile, data_models.ModelImport, configuration.ReferentialConfiguration,
     configuration.EquipmentElement, configuration.AvatarEntry, configuration.SignalEntry, configuration.BindingRule,
     configuration.MachinesImport, configuration.TableImport, rules.RulesConfiguration, rules.Rule, rules.Match,
-    SourceEntry, FieldNames, JsonLinesOptions, RecordReading,
 )  # fmt: skip
 
 

@@ -27,7 +27,8 @@ sources:
     glob: "*.jsonl"
     path_pattern: (?P<source>[a-z]+)-\\d+\\.jsonl
     format: json_lines
-    options: {fields: {ts: at, tag: name, value: value}}
+    time: {field: at}
+    long: {tag: name, value: value}
     expected: irregular
 """
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from idm_assets.capture import survey
+from idm_assets.capture.content import Expected
 from idm_assets.cleaned import assets as cleaned
 from idm_assets.configuration import ConfigurationError
 from tests.end_to_end.plant import Plant
@@ -124,10 +125,10 @@ def test_a_file_that_vanishes_is_left_for_later(plant: Plant, monkeypatch: pytes
     plant.land(name(2), GOOD.replace(b"16T", b"17T"))
     real = survey.survey
 
-    def vanishing(path: Path, workdir: Path, limits: survey.Limits) -> survey.Surveyed:
+    def vanishing(path: Path, workdir: Path, limits: survey.Limits, expected: Expected) -> survey.Surveyed:
         if path.name.startswith("Mazak01-20161102"):
             path.unlink(missing_ok=True)
-        return real(path, workdir, limits)
+        return real(path, workdir, limits, expected)
 
     monkeypatch.setattr("idm_assets.capture.deliveries.survey", vanishing)
     report = plant.ingest()

@@ -170,7 +170,7 @@ def test_all_example_files(tmp_path: Path) -> None:
     assert all(severity == "WARN" for severity, _ in report.failed_checks.values())
     assert plant.ask(
         "SELECT count(*), count(*) FILTER (lines = 0), sum(lines), sum(observations), sum(quarantined), sum(skipped),"
-        " sum(truncated_timestamps) FROM capture.captures"
+        " sum(coalesce((remarks->>'timestamp_cut')::INT, 0)) FROM capture.captures"
     ) == [(94, 8, 513_410, 513_410, 0, 0, 4)]
     assert plant.ask("SELECT count(*) FROM capture.observations WHERE text = 'UNAVAILABLE'") == [(11_142,)]
     conditions = plant.ask(

@@ -25,13 +25,13 @@ from idm_assets.referential.model_contract import read_record_models
 from resources.lake import Lake
 from resources.ledger import Ledger
 from tests.end_to_end.plant import EVENT_DAY_TABLES, Plant
-from tests.work_orders import MODEL, READING, content_of, day_of, json_line, key_of, work_orders
+from tests.work_orders import MODEL, READING, TIME, content_of, day_of, json_line, key_of, work_orders
 
 SOURCES = {
     "sources": [
         {
             "name": "orders", "plant": "mine", "glob": "*.jsonl", "format": "json_lines", "expected": "irregular",
-            "record": READING,
+            "time": TIME, "record": READING,
         }
     ]
 }  # fmt: skip
