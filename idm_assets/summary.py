@@ -71,7 +71,7 @@ def _lines(console: Console, con: duckdb.DuckDBPyConnection) -> None:
         ("lines read", lines, "= decoded + quarantined + skipped"),
         ("  decoded", decoded, f"made {observations:,} observations that count"),
         ("  quarantined", quarantined, "kept with payload and reason: capture.quarantine"),
-        ("  skipped", skipped, "blank lines, protocol commands"),
+        ("  skipped", skipped, _reasons(con)),
         ("observations", observations, "= cleaned + duplicates + conflicts"),
         ("  cleaned", cleaned, f"{bad:,} of them Bad (no data, out of range), kept with their status"),
         ("  duplicates", observations - cleaned - conflicts, "the same value again: stale repeats"),
@@ -84,6 +84,16 @@ def _lines(console: Console, con: duckdb.DuckDBPyConnection) -> None:
         table.add_row(name, f"{number:,}", meaning)
     console.print()
     console.print(table)
+
+
+def _reasons(con: duckdb.DuckDBPyConnection) -> str:
+    """Why lines were skipped, the most frequent reason first."""
+    found = con.sql(
+        "SELECT r.key, sum(r.value)::BIGINT AS lines FROM (SELECT unnest(map_entries("
+        "skipped_reasons::JSON::MAP(VARCHAR, BIGINT))) AS r FROM capture.captures)"
+        " GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 4"
+    ).fetchall()
+    return ", ".join(f"{lines:,} {reason}" for reason, lines in found) or "nothing"
 
 
 def _tables(console: Console, con: duckdb.DuckDBPyConnection) -> None:

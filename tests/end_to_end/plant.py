@@ -28,8 +28,11 @@ class Plant:
         self.home = home
         self.name = name
         self.config = home / "config"
-        # Without the standards: reading them takes longer than most of these tests, and no capture speaks of them.
-        standards = shutil.ignore_patterns("companion", "shells", "standards.yaml", "showroom.yaml")
+        # Without the standards: reading them takes longer than most of these tests, and no capture speaks of them. Nor
+        # of the fleet, which has tests of its own.
+        standards = shutil.ignore_patterns(
+            "companion", "shells", "standards.yaml", "showroom.yaml", "capmetro.yaml", "fleet.yaml", "vehicles"
+        )
         shutil.copytree(EXAMPLES / "config", self.config, ignore=standards)
         self.settings = Settings(home=str(home), config=str(self.config), settle_seconds=0)
         (home / "instance").mkdir()

@@ -104,7 +104,7 @@ def november(tmp_path_factory: pytest.TempPathFactory) -> Plant:
 def test_every_line_is_accounted_for(november: Plant) -> None:
     assert november.ask(
         "SELECT lines, decoded_lines, records, observations, quarantined, skipped, decoder FROM capture.captures"
-    ) == [(67, 64, 64, 0, 2, 1, "json_records/fast")]
+    ) == [(67, 64, 64, 0, 2, 1, "json_lines/fast")]
     assert november.ask("SELECT reason FROM capture.quarantine ORDER BY line") == [
         ("json_invalid",), ("timestamp_unreadable",),
     ]  # fmt: skip

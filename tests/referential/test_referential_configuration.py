@@ -38,8 +38,8 @@ def test_the_levels_are_those_of_the_contract():
 
 
 def test_the_example_is_valid():
-    document, showroom = read_plants(EXAMPLES)
-    assert (document.value.plant, showroom.value.plant) == ("nist", "showroom")
+    fleet, document, showroom = read_plants(EXAMPLES)
+    assert [found.value.plant for found in (fleet, document, showroom)] == ["capmetro", "nist", "showroom"]
     starts = [item.valid_from for item in document.value.imports]
     assert starts == [datetime(2016, 10, 6, tzinfo=UTC), datetime(2017, 2, 27, tzinfo=UTC)]
 
