@@ -6,7 +6,7 @@ from typing import Any
 
 import duckdb
 
-from idm_assets.contracts import Partition, Table
+from idm_assets.contracts import Column, Partition, Table
 from idm_assets.sql import identifier, literal
 
 PLANT = "nist"
@@ -76,13 +76,14 @@ def types_of(table: Table) -> dict[str, str]:
 
 def contract_rows(table: Table, rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows of a table; NOT NULL columns that are left out get a plain legal value."""
-    filled = [
-        {c.name: row.get(c.name, _plain(c.type.name, nullable=c.nullable)) for c in table.columns} for row in rows
-    ]
+    filled = [{c.name: row.get(c.name, _plain(c)) for c in table.columns} for row in rows]
     return relation(types_of(table), filled)
 
 
-def _plain(kind: str, *, nullable: bool) -> Any:
-    if nullable:
+def _plain(column: Column) -> Any:
+    if column.nullable:
         return None
-    return {"TEXT": "x", "INTEGER": 1, "DOUBLE": 1.0, "BOOLEAN": False, "TIMESTAMP": START, "DATE": DAY}[kind]
+    if column.allowed:
+        return column.allowed[0]
+    plain = {"TEXT": "x", "INTEGER": 1, "DOUBLE": 1.0, "BOOLEAN": False, "TIMESTAMP": START, "DATE": DAY}
+    return plain[column.type.name]

@@ -83,7 +83,7 @@ VIEWS: Final = (
     ),
     View(
         capture.QUARANTINE,
-        f"t.plant, t.arrived_on, t.source, t.path, t.line, t.reason, t.detail, t.payload, {_ID}, t.stage, t.rule,"
+        f"t.plant, t.arrived_on, {_ID}, t.path, t.line, t.payload, t.reason, t.detail, t.source, t.stage, t.rule,"
         " t.rule_version, t.source_entry, t.payload_cut, t.content_hash",
     ),
     View(

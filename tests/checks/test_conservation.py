@@ -42,7 +42,9 @@ CAPTURED = [
     {"capture_key": 1, "line": 2, "signal_id": 5, "ts": at(10), "value": 1.0, "status": 0},
     {"capture_key": 1, "line": 3, "signal_id": 5, "ts": at(10), "value": 2.0, "status": 0},
 ]
-CAPTURE_QUARANTINE = [{"capture_key": 1, "line": 4}, {"capture_key": 2, "line": None}]
+CAPTURE_QUARANTINE = [
+    {"capture_key": 1, "line": 4, "stage": "decode"}, {"capture_key": 2, "line": None, "stage": "survey"},
+]  # fmt: skip
 CLEANED = [{"signal_id": 5, "ts": at(10), "value": 2.0}]
 CLEANED_QUARANTINE = [{"signal_id": 5, "ts": at(10), "reason": "conflict"}]
 # Line 2 repeats line 1, line 3 says something else of the same record, line 4 does not fit its model.

@@ -12,6 +12,7 @@ from idm_assets.aggregated import tables as aggregated
 from idm_assets.capture import tables as capture
 from idm_assets.cleaned import tables as cleaned
 from idm_assets.contextualized import tables as contextualized
+from idm_assets.monitoring import tables as monitoring
 from idm_assets.publication.catalog import VIEWS, publish
 from idm_assets.referential import tables as referential
 from resources.lake import Lake
@@ -69,6 +70,7 @@ ROWS = {
     aggregated.HOURS: [{"point_id": 50, "window_start": START, "count": 1}],
     aggregated.DAYS: [{"point_id": 50, "window_start": START, "count": 1}],
     aggregated.STATE_DURATIONS: [{"point_id": 60, "state": "ON"}],
+    monitoring.QUARANTINE_COUNTS: [{"reason": "field_count", "units": 2}, {"reason": "stub_content", "files": 1}],
     referential.VERSIONS: [{"version": 1, "change_id": 1}],
     referential.RETIRED: [{"table_name": "avatars", "row_id": 2, "recorded_by": 1, "retired_by": 1}],
     referential.DATA_MODELS: [{"kind": "telemetry"}],
