@@ -3,6 +3,8 @@ PYTHON ?= python3
 UV_VERSION := 0.13.8
 BIN := .venv/bin
 UV := .venv/uv/bin/uv
+# A file's tests share what is costly to make.
+ALL_CORES := --numprocesses auto --dist loadfile
 
 .PHONY: setup demo test test-fast lint ui clean
 
@@ -22,10 +24,10 @@ ui: setup
 	$(BIN)/idm ui
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest $(ALL_CORES)
 
 test-fast: setup
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest $(ALL_CORES) -m "not slow"
 
 lint: setup
 	$(BIN)/ruff format --check .
