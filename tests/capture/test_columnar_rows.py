@@ -1,5 +1,6 @@
-"""Parquet and Arrow as rows: types come through exactly, damage costs what is damaged, and every row is accounted for."""
+"""Parquet and Arrow as rows: types come through exactly, damage costs what is damaged, every row is accounted for."""
 
+import contextlib
 import csv
 import json
 import math
@@ -485,9 +486,9 @@ def test_a_fatal_error_of_the_reader_stays_apart(con, tmp_path):
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"x": pa.array([1, 2])}), path)
     scan = f"(SELECT make_timestamp_ns(1) FROM read_parquet('{path}')) AS t(c0)"
-    columnar_rows._try_aside(scan, ["c0"])
+    columnar_rows.try_aside(scan, ["c0"])
     with pytest.raises(duckdb.Error):
-        columnar_rows._try_aside(scan, ["make_timestamp(-9223372036854775808)::VARCHAR"])
+        columnar_rows.try_aside(scan, ["make_timestamp(-9223372036854775808)::VARCHAR"])
     assert con.execute("SELECT 1").fetchall() == [(1,)]
 
 
@@ -614,6 +615,11 @@ def test_the_order_and_types_of_columns_make_the_layout(deliver, form):
     layouts = [form[0].layout(deliver(form, table)) for table in (one, one, *others)]
     assert layouts[0] == layouts[1]
     assert len(set(layouts)) == 4
+    file = deliver(form, one)
+    assert form[0].layout(prepared(file.path, day="2020-03-01")) == form[0].layout(
+        prepared(file.path, day="2020-03-02")
+    )
+    assert form[0].layout(prepared(file.path, day="2020-03-01")) != form[0].layout(file)
 
 
 def test_lines_that_are_missing_can_be_asked_for(con, tmp_path, deliver, form):
@@ -641,10 +647,12 @@ def refused(rows_format, con, tmp_path, content):
     path = tmp_path / "damaged.bin"
     path.write_bytes(content)
     decoder = tabular(rows_format, WideReading())
-    with pytest.raises(UndecodableFile) as raised:
+    try:
         decoder.count(prepared(path))
         decoder.exact(con, prepared(path), tmp_path)
-    return raised.value
+    except UndecodableFile as error:
+        return error
+    raise AssertionError("nothing objects to the file")
 
 
 def test_a_damaged_row_group_costs_its_rows(con, tmp_path, decode):
@@ -824,16 +832,12 @@ def test_damage_anywhere_harms_nobody(con, tmp_path, form, compression, flips, e
         content[int(place * (len(content) - 1))] = byte
     path.write_bytes(content[: int(end * len(content))])
     decoder = tabular(rows_format, WideReading())
-    try:
+    with contextlib.suppress(UndecodableFile):
         count = decoder.count(prepared(path))
         exact = run(con, decoder.exact(con, prepared(path), tmp_path))
         assert accounted(exact) == count
-    except UndecodableFile:
-        pass
-    try:
+    with contextlib.suppress(UndecodableFile, duckdb.Error):
         run(con, decoder.fast(con, [prepared(path)], tmp_path))
-    except (UndecodableFile, duckdb.Error):
-        pass
 
 
 def test_a_missing_file_is_an_error_of_the_system(con, tmp_path, form):

@@ -697,6 +697,27 @@ def test_large_texts_are_counted_by_another_reader_than_small_ones(con, tmp_path
         assert run(con, reader(rows).fast(con, [file], tmp_path)).units == counted
 
 
+@pytest.mark.parametrize(
+    ("options", "text", "units"),
+    [
+        ({}, f'[{A},{{"a":{"[" * 70}{"]" * 70}}},{A},{A}]', 2),
+        ({}, f'[{A},{{"a":[\n{{"b":1,}}\n]}},{A}]', 4),
+        ({}, f"[{A},[1],{A}]", 3),
+        ({"items": "$.values[*]"}, '[{"values":[{"n":"a"},{"n":"\\ud800"}]},{"values":[1,2]}]', 3),
+        ({"items": "$.values[*]"}, '[{"values":[{"n":"a"},{"\\udc00":1}]},{"values":[1,2]}]', 3),
+        ({"items": "$.values[*]"}, '[{"values":[1,2],"a":1,"a":2},{"values":[1,2]}]', 3),
+        ({"items": "$.values[*]"}, '[{"values":[1,2],"a":nan},{"values":[1,2]}]', 3),
+    ],
+)
+def test_what_duckdb_would_count_otherwise_is_not_left_to_it(con, tmp_path, options, text, units):
+    file = prepared(tmp_path, text)
+    rows = JSON(options)
+    assert run(con, reader(rows).exact(con, file, tmp_path)).units == units
+    assert rows.count(file) == units
+    with patch.object(json_rows, "OUTLINED_UP_TO_BYTES", 0):
+        assert rows.count(file) == units
+
+
 def test_lines_that_cannot_be_read_are_not_counted_wrongly(tmp_path):
     file = replace(prepared(tmp_path, '{"a":[1]}\n{"a":[1,2]}'), lines=3)
     with pytest.raises((UndecodableFile, duckdb.Error)):
