@@ -27,7 +27,9 @@ FIRST = "models:\n  - name: M\n    version: {}\n    attributes:\n      - {{name:
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A configuration folder with the example models, as $IDM_CONFIG."""
     folder = tmp_path / "config"
-    shutil.copytree(EXAMPLES / "models", folder / "models", ignore=shutil.ignore_patterns("standards.yaml", "fleet.yaml"))
+    shutil.copytree(
+        EXAMPLES / "models", folder / "models", ignore=shutil.ignore_patterns("standards.yaml", "fleet.yaml")
+    )
     monkeypatch.setenv("IDM_CONFIG", str(folder))
     monkeypatch.setattr(commands.console, "_width", 200, raising=False)
     return folder

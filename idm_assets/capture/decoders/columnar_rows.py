@@ -580,8 +580,8 @@ def _rows(
 def _worked_out(query: str, fields: Mapping[str, Field]) -> tuple[str, dict[str, Field]]:
     """A query with the fields as columns of its own, and the fields by these.
 
-    What fields mean takes each several times; with expressions the time that DuckDB takes for a wide table grows with the
-    square of its columns (1,000 columns of doubles: 13 s to 0.5 s).
+    What fields mean takes each several times; with expressions the time that DuckDB takes for a wide table grows with
+    the square of its columns (1,000 columns of doubles: 13 s to 0.5 s).
     """
     columns: list[str] = []
     named: dict[str, Field] = {}
