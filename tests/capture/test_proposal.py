@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from pyarrow import ipc
 from pydantic import BaseModel
 
-from idm_assets.capture import proposal as proposals
-from idm_assets.capture.proposal import Proposal, Said, Unrecognised, propose, sampled, template
+from idm_assets.capture.proposal import Proposal, Said, Unrecognised, propose, sampled, samples, template
 from idm_assets.capture.shapes import LongReading, RecordReading, WideReading
 from idm_assets.capture.sources import SourceEntry, load_sources
 from idm_assets.capture.trial import Trial, landing_path, try_file
@@ -498,9 +497,9 @@ def test_templates_can_be_loaded(proposer: Proposer, format_name: str):
 
 def test_a_sample_ends_with_a_line_and_a_character(proposer: Proposer, monkeypatch: pytest.MonkeyPatch):
     content = table("time;größe", lambda n, t: f"{t:%Y-%m-%d %H:%M:%S};{n},5 ä").encode()
-    monkeypatch.setattr(proposals, "SAMPLE_BYTES", content.rindex("ä".encode()) + 1)
+    monkeypatch.setattr(samples, "SAMPLE_BYTES", content.rindex("ä".encode()) + 1)
     assert proposer.of("long.csv", content).options == {"delimiter": ";"}, "UTF-8, although a character is cut"
-    monkeypatch.setattr(proposals, "SAMPLE_BYTES", content.rindex(b";") - 3)
+    monkeypatch.setattr(samples, "SAMPLE_BYTES", content.rindex(b";") - 3)
     assert "cannot be read" not in proposer.text("long.csv", content), "the line that was cut is none"
 
 
