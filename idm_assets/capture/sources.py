@@ -30,6 +30,8 @@ from idm_assets.fingerprint import fingerprint
 
 ARCHIVE_SUFFIXES: Final = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tbz2", ".tar.zst", ".tzst")
 
+_NO_COLUMNS: Final = ("json", "json_lines")
+
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,62}$")]
 
 
@@ -102,6 +104,11 @@ class SourceEntry(BaseModel):
         if is_tabular(self.format):
             if self.time is None:
                 raise ValueError("time: say which field of a row tells its time, for example time: {field: timestamp}")
+            if self.wide is not None and not self.wide.columns and self.format in _NO_COLUMNS:
+                raise ValueError(
+                    "wide: objects have no columns of their own; name them (columns), or write"
+                    " options: {entries: $} and long: {tag: key, value: value}"
+                )
             if len(shapes) > 1 or not (shapes or self.record):
                 raise ValueError("say what a row is: exactly one of long, pairs or wide, or record, or one and record")
         elif shapes or self.time is not None or (self.record is not None and self.record.time is not None):

@@ -99,12 +99,16 @@ def status_code(text: str, reading: StatusReading) -> str:
     trimmed = f"lower(trim({text}))"
     cases = "".join(f" WHEN {literal(word)} THEN {code}" for word, code in reading.words.items())
     if reading.scale == "opc_ua":
-        cases += "".join(f" WHEN {literal(name.lower())} THEN {code}" for code, (name, _) in symbols().items())
         number = (
             f"CASE WHEN regexp_full_match({trimmed}, '\\d{{1,10}}|0x[0-9a-f]{{1,8}}')"
             f" THEN try_cast({trimmed} AS BIGINT) END"
         )
-        fallback = f"CASE WHEN {number} BETWEEN 0 AND 4294967295 THEN {number} END"
+        names = "".join(f" WHEN {literal(name.lower())} THEN {code}" for code, (name, _) in symbols().items())
+        # Numbers first: the published symbols are so many that asking for them costs more than all else.
+        fallback = (
+            f"CASE WHEN {trimmed} >= '0' AND {trimmed} < ':'"
+            f" THEN CASE WHEN {number} BETWEEN 0 AND 4294967295 THEN {number} END ELSE CASE {trimmed}{names} END END"
+        )
     elif reading.scale == "opc_da":
         fallback = _da(trimmed)
     else:

@@ -205,6 +205,7 @@ def _read(text: str, form: str) -> tuple[str, str]:
 
 def _since_1970(text: str, digits: int) -> str:
     """SQL expression: the TIMESTAMPTZ of a number since 1970, by its digits: a double would round microseconds."""
+    text = _without_exponent(text)
     whole, fraction = f"split_part({text}, '.', 1)", f"split_part({text}, '.', 2)"
     if digits >= 0:
         written = f"concat({whole}, left(rpad({fraction}, {digits}, '0'), {digits}))" if digits else whole
@@ -222,12 +223,18 @@ def _since_1970(text: str, digits: int) -> str:
     """
 
 
+def _without_exponent(text: str) -> str:
+    """SQL expression: a number such as ``1.7E12``, as some writers give doubles, by the same digits as a decimal."""
+    plain = f"try_cast({text} AS DECIMAL(38, 9))::VARCHAR"
+    return f"(CASE WHEN contains({text}, 'e') OR contains({text}, 'E') THEN {plain} ELSE {text} END)"
+
+
 def _is_cut(text: str, form: str) -> str:
     """SQL condition: digits beyond microseconds were cut off."""
     if form == "iso":
         return f"coalesce({is_truncated(text)}, false)"
     if form in EPOCHS:
-        digits = EPOCHS[form]
+        digits, text = EPOCHS[form], _without_exponent(text)
         fraction = f"strlen(rtrim(split_part({text}, '.', 2), '0')) > {max(digits, 0)}"
         if digits < 0:
             fraction = f"({fraction} OR NOT ends_with(split_part({text}, '.', 1), '000'))"

@@ -186,6 +186,8 @@ def test_the_options_of_a_format_are_judged_with_the_declaration(tmp_path):
         ("format: shdr, record: {model: Order}", "the format shdr has no records; remove record"),
         ("format: b2mml", "the format b2mml needs record"),
         ("format: csv, time: {field: t, format: later}, wide: {}", "a strptime pattern such as"),
+        ("format: json_lines, time: {field: t}, wide: {}", "objects have no columns of their own"),
+        ("format: json, time: {field: t}, record: {model: ''}", "record.model"),
         ("format: csv, time: {field: t, label: end}, wide: {}", "label: end and interval go together"),
         ("format: csv, time: {field: t}, wide: {}, status: {words: {ok: Fine}}", "unknown status 'Fine'"),
         ("format: csv, time: {field: t}, wide: {}, status: {sentinels: {-1: Good}}", "cannot be Good"),

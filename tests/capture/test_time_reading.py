@@ -46,6 +46,7 @@ def at(text):
         ("10.3.2004 18:00 +0200", {"format": "%d.%m.%Y %H:%M %z"}, PARIS, "2004-03-10 16:00:00", 0),
         ("2016-07-01", {"format": "date"}, "America/Chicago", "2016-07-01 05:00:00", 0),
         ("1478505600", {"format": "epoch_s"}, PARIS, "2016-11-07 08:00:00", 0),
+        ("1.4785056E12", {"format": "epoch_ms"}, "UTC", "2016-11-07 08:00:00", 0),
         ("1478505600.5", {"format": "epoch_s"}, "UTC", "2016-11-07 08:00:00.5", 0),
         ("1478505600.1234567", {"format": "epoch_s"}, "UTC", "2016-11-07 08:00:00.123456", TIMESTAMP_CUT),
         ("1478505600123", {"format": "epoch_ms"}, "UTC", "2016-11-07 08:00:00.123", 0),
@@ -69,7 +70,7 @@ def test_times_are_read_as_declared(con, text, declared, zone, expected, remarks
     ("text", "declared"),
     [
         ("", {}), ("2016-02-30T00:00:00Z", {}), ("yesterday", {}), ("2016-02-30", {"format": "date"}),
-        ("31/02/2016", {"format": "%d/%m/%Y"}), ("24:00", {"format": "%H:%M"}), ("1e9", {"format": "epoch_s"}),
+        ("31/02/2016", {"format": "%d/%m/%Y"}), ("24:00", {"format": "%H:%M"}), ("1e99", {"format": "epoch_s"}),
         ("99999999999999999999999", {"format": "epoch_ns"}), ("9" * 400, {"format": "epoch_ms"}),
         ("12:00:00", {}), ("NaN", {"format": "epoch_s"}), ("0x10", {"format": "epoch_s"}),
     ],
