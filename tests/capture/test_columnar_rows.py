@@ -183,6 +183,13 @@ def test_doubles_are_exact_and_what_is_not_finite_is_no_number(cells, form):
     assert found[6:] == [(None, "nan", 0), (None, "inf", 0), (None, "-inf", 0), (None, None, 0)]
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("kind", [pa.float32(), pa.float64()])
+def test_what_is_not_finite_is_seen_where_statistics_say_nothing_of_it(cells, form, kind, odd):
+    assert cells(form, pa.array([1.5, 2.5, odd], kind)) == [(1.5, None, 0), (2.5, None, 0), (None, str(odd), 0)]
+    assert cells(form, pa.array([None, odd, 2.5], kind)) == [(None, None, 0), (None, str(odd), 0), (2.5, None, 0)]
+
+
 def test_a_float_is_the_double_that_it_is(cells, form):
     (short,) = struct.unpack("<f", struct.pack("<f", 0.1))
     assert cells(form, pa.array([0.1, math.nan], pa.float32())) == [(short, None, 0), (None, "nan", 0)]

@@ -114,6 +114,14 @@ def within_bounds(column: Arrow) -> tuple[Arrow, Arrow]:
     return kept, _arrow.array(texts, _arrow.string())
 
 
+def is_finite(column: Arrow) -> bool:
+    """Whether a column holds no NaN and no infinity, outside of lists, structs and maps."""
+    if not _types.is_floating(column.type):
+        return True
+    wide = column.cast(_arrow.float32()) if _types.is_float16(column.type) else column
+    return _compute.all(_compute.is_finite(wide), min_count=0).as_py()
+
+
 def _bounds(kind: Arrow) -> tuple[int, int]:
     per_second = _PER_SECOND[kind.unit]
     if _types.is_time(kind):

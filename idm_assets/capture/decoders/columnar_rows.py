@@ -24,8 +24,10 @@ Belongs here: from columnar files to rows. Does not belong here: what fields mea
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
@@ -44,6 +46,7 @@ from idm_assets.capture.decoders.arrow_columns import (
     as_target,
     has_bounds,
     is_beyond_duckdb,
+    is_finite,
     is_within_bounds,
     sound_columns,
     target_type,
@@ -52,7 +55,14 @@ from idm_assets.capture.decoders.arrow_columns import (
 from idm_assets.capture.decoders.arrow_messages import CORRUPT_FILE, record_batches
 from idm_assets.capture.decoders.table_header import distinct_names
 from idm_assets.capture.decoders.tabular import MAX_COLUMNS, TOO_MANY_COLUMNS, Field, Rows
-from idm_assets.capture.decoders.typed_columns import inner_fields, json_value, typed_field
+from idm_assets.capture.decoders.typed_columns import (
+    FLOATS,
+    NOTHING,
+    finite_field,
+    inner_fields,
+    json_value,
+    typed_field,
+)
 from idm_assets.sql import literal
 
 ROW_GROUP_DAMAGED: Final = "row_group_damaged"
@@ -64,6 +74,9 @@ MAX_ROWS_PER_BYTE: Final = 1_000
 MAX_DAMAGED_ROWS: Final = 10_000_000
 
 _BATCH: Final = 16_384
+# Statistics of a file leave NaN out; unless DuckDB is told, it takes from them that there is none.
+_READING: Final = "can_have_nan = true, hive_partitioning = false, union_by_name = false"
+_PLAIN: Final = re.compile(r"c\d+(::DOUBLE)?$")
 _ASIDE: Final[dict[str, str | bool | int | float | list[str]]] = {"threads": 1, "memory_limit": "1GB"}
 _FIRST: Final = "TIMESTAMPTZ '0001-01-01 00:00:00+00'"
 _LAST: Final = "TIMESTAMPTZ '9999-12-31 23:59:59.999999+00'"
@@ -96,6 +109,20 @@ class Part(NamedTuple):
 
     rows: int
     batches: Callable[[], Iterable[Arrow]]
+
+
+class Taken(NamedTuple):
+    """Rows with the columns of a file as they are.
+
+    Attributes:
+        query: query with the columns of `Rows.query`, those of the file as ``c0``, ``c1`` and so on.
+        finite: which of them hold no NaN and no infinity.
+        beyond: columns with what DuckDB cannot hold of the column of the same number, as text: ``x0`` for ``c0``.
+    """
+
+    query: str
+    finite: AbstractSet[str]
+    beyond: tuple[str, ...] = ()
 
 
 class Damage(NamedTuple):
@@ -178,16 +205,15 @@ class ParquetRows:
         paths = ", ".join(literal(str(file.path)) for file in files)
         columns, facts = _columns(schema), _fact_columns(files)
         shown = ", ".join([*(f"r.{column}" for column in columns), *(f"b.{fact}" for fact in facts)])
-        scan = f"read_parquet([{paths}], hive_partitioning = false, union_by_name = false) AS t({', '.join(columns)})"
-        for file in files:
-            _refuse_damage(file.path)
+        scan = f"read_parquet([{paths}], {_READING}) AS t({', '.join(columns)})"
+        finite = set[str]().union(columns).intersection(*(_finite_columns(file.path) for file in files))
         try_aside(scan, columns)
         query = f"""
             SELECT b.file, (r.file_row_number + 1)::BIGINT AS line, b.source, NULL::VARCHAR AS problem, {shown}
             FROM (SELECT file_index, file_row_number, * FROM {scan}) r
             JOIN {_said_of(files)} ON b.place = r.file_index
         """
-        return _rows(con, query, schema, files)
+        return _rows(con, Taken(query, finite), schema, files)
 
     def exact(
         self,
@@ -277,12 +303,17 @@ def _opened_parquet(path: Path) -> Arrow:
     return opened
 
 
-def _refuse_damage(path: Path) -> None:
+def _finite_columns(path: Path) -> set[str]:
     """Read all values once with pyarrow, which checks what DuckDB does not: checksums, sizes of pages, UTF-8.
 
+    Returns:
+        The columns without NaN and infinities, which need no look at each value later on.
+
     Raises:
-        UndecodableFile: some cannot be read; which, is told where the file is read alone.
+        UndecodableFile: some values cannot be read; which, is told where the file is read alone.
     """
+    with _opened_parquet(path) as opened:
+        finite = set(_columns(opened.schema_arrow))
     for number, part in enumerate(_row_groups(path), start=1):
         rows = 0
         try:
@@ -290,11 +321,13 @@ def _refuse_damage(path: Path) -> None:
                 batch.validate(full=True)
                 if not all(map(is_within_bounds, batch.columns)):
                     raise UndecodableFile(ROW_GROUP_DAMAGED, f"row group {number} holds a time that cannot be")
+                finite -= {f"c{place}" for place, column in enumerate(batch.columns) if not is_finite(column)}
                 rows += batch.num_rows
         except _DAMAGE as error:
             raise _corrupt(f"row group {number} cannot be read", error, ROW_GROUP_DAMAGED) from None
         if rows != part.rows:
             raise UndecodableFile(ROW_GROUP_DAMAGED, f"row group {number} announces {part.rows} rows and holds {rows}")
+    return finite
 
 
 def try_aside(scan: str, columns: Sequence[str]) -> None:
@@ -427,7 +460,7 @@ def _converted(
     lost = ", ".join(f"({damage.file}, {damage.part})" for damage in damages)
     query = f"""
         SELECT b.file, r.line, b.source, r.problem, r.row_group{shown}
-        FROM read_parquet({literal(str(scratch))}) r JOIN {_said_of(prepared)} ON b.file = r.file
+        FROM read_parquet({literal(str(scratch))}, {_READING}) r JOIN {_said_of(prepared)} ON b.file = r.file
         {f"WHERE (r.file, r.row_group) NOT IN ({lost})" if lost else ""}
     """
     if damages:
@@ -442,7 +475,7 @@ def _converted(
             ) r
             JOIN {_said_of(prepared)} ON b.file = r.file
         """
-    return _rows(con, query, schema, prepared, damages, _beyond(schema))
+    return _rows(con, Taken(query, sink.finite, tuple(_beyond(schema))), schema, prepared, damages)
 
 
 class _Sink:
@@ -453,6 +486,7 @@ class _Sink:
         taken = {column: target_type(field.type) for column, field in zip(_columns(schema), schema, strict=True)}
         self._schema: Arrow = _arrow.schema({**own, **taken, **dict.fromkeys(_beyond(schema), _arrow.string())})
         self._writer: Arrow = _parquet.ParquetWriter(scratch, self._schema, compression="lz4")
+        self.finite = set(_columns(schema))
 
     def write(self, file: int, first: int, part: int, batch: Arrow) -> None:
         """Take a batch, the number of whose first row is given."""
@@ -464,6 +498,7 @@ class _Sink:
             _arrow.nulls(rows, _arrow.string()) if problems is None else _arrow.array(problems, _arrow.string()),
             _arrow.repeat(_arrow.scalar(part, _arrow.int32()), rows),
         ]
+        self.finite -= {f"c{place}" for place, column in enumerate(columns) if not is_finite(column)}
         beyond: list[Arrow] = []
         for place, column in enumerate(columns):
             if has_bounds(column.type):
@@ -545,24 +580,26 @@ def _said_of(files: Sequence[PreparedFile]) -> str:
 
 def _rows(
     con: duckdb.DuckDBPyConnection,
-    query: str,
+    taken: Taken,
     schema: Arrow,
     files: Sequence[PreparedFile],
     damages: Sequence[Damage] = (),
-    beyond: Sequence[str] = (),
 ) -> Rows:
     """The rows of a query, with fields by the types that DuckDB sees."""
     names = distinct_names([str(field.name) for field in schema])
     columns = _columns(schema)
-    kinds = con.sql(f"SELECT {', '.join(columns)} FROM ({query})").types if columns else []
+    kinds = con.sql(f"SELECT {', '.join(columns)} FROM ({taken.query})").types if columns else []
     fields = {name: Field(column) for name, column in zip(_facts(files), _fact_columns(files), strict=True)}
     nested: dict[str, Field] = {}
     own: dict[str, Field] = {}
     pairs: list[str] = []
     for name, column, kind, field in zip(names, columns, kinds, schema, strict=True):
-        own[name] = typed_field(column, kind, str(field.type.unit) if _types.is_duration(field.type) else None)
+        if kind.id in FLOATS and column in taken.finite:
+            own[name] = finite_field(column)
+        else:
+            own[name] = typed_field(column, kind, str(field.type.unit) if _types.is_duration(field.type) else None)
         said = json_value(column, kind)
-        if (other := f"x{column[1:]}") in beyond:
+        if (other := f"x{column[1:]}") in taken.beyond:
             own[name] = replace(own[name], text=f"coalesce({other}, {own[name].text})")
             said = f"to_json({own[name].text})"
         nested |= inner_fields(name, column, kind)
@@ -573,28 +610,21 @@ def _rows(
             f"CASE WHEN problem = {literal(ROW_GROUP_DAMAGED)}"
             f" THEN json_object('row_group', row_group, 'row', line)::VARCHAR ELSE {payload} END"
         )
-    query, typed = _worked_out(query, {**nested, **own})
+    query, typed = _worked_out(taken.query, {**nested, **own})
     return Rows(query, {**fields, **typed}, names, payload, explanations=_explained(damages))
 
 
 def _worked_out(query: str, fields: Mapping[str, Field]) -> tuple[str, dict[str, Field]]:
-    """A query with the fields as columns of its own, and the fields by these.
-
-    What fields mean takes each several times; with expressions the time that DuckDB takes for a wide table grows with
-    the square of its columns (1,000 columns of doubles: 13 s to 0.5 s).
-    """
+    """A query that has what is worked out for the fields as columns, because each field is asked for several times."""
     columns: list[str] = []
     named: dict[str, Field] = {}
     for place, (name, field) in enumerate(fields.items()):
-        columns.append(f"{field.text} AS t{place}")
-        columns += [] if field.double is None else [f"{field.double} AS n{place}"]
-        columns += [] if field.instant is None else [f"{field.instant} AS i{place}"]
-        named[name] = Field(
-            f"t{place}",
-            None if field.double is None else f"n{place}",
-            None if field.instant is None else f"i{place}",
-            field.unit,
-        )
+        parts = {"text": field.text, "double": field.double, "instant": field.instant}
+        for part, said in parts.items():
+            if said is not None and said != NOTHING and not _PLAIN.match(said):
+                columns.append(f"{said} AS {part}_{place}")
+                parts[part] = f"{part}_{place}"
+        named[name] = Field(parts["text"] or NOTHING, parts["double"], parts["instant"], field.unit)
     return f"SELECT *{''.join(f', {column}' for column in columns)} FROM ({query})", named
 
 

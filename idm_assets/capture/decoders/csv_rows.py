@@ -12,6 +12,7 @@ lines (`framing`).
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -165,9 +166,9 @@ class CsvRows:
         return file.lines
 
     def layout(self, file: PreparedFile) -> str:
-        """The names of the columns, and of the facts."""
+        """The names of the columns with their units, and of the facts."""
         head = self.head(file)
-        return "\x1f".join((*head.names, "\x1e", *sorted(head.facts), *sorted(file.facts)))
+        return json.dumps([head.names, sorted(head.units.items()), sorted(head.facts), sorted(file.facts)])
 
     def head(self, file: PreparedFile) -> Head:
         """What comes before the rows of a file.

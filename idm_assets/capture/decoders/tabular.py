@@ -42,6 +42,9 @@ TOO_MANY_COLUMNS: Final = "too_many_columns"
 EMPTY_ROW: Final = "empty_row"
 
 MAX_COLUMNS: Final = 10_000
+MAX_CELLS: Final = 1_000
+"""Most fields of a row that become observations or the record. Queries of 2,000 take over 20 s to plan, and those of
+5,000 more than the 1 GB that a connection has: DuckDB holds 2,048 rows of each column at every step of a query."""
 
 Shape = LongReading | PairsReading | WideReading | RecordReading
 
@@ -314,6 +317,7 @@ class _RecordMeaning(_Meaning):
         payload = self.rows.document
         if payload is None or shape.only:
             names = sorted(shape.only or self.rows.columns)
+            _refuse_beyond(len(names))
             pairs = ", ".join(f"{literal(name)}, {_as_text(self.field(name))}" for name in names)
             payload = f"json_object({pairs})::VARCHAR"
         no_record = f"coalesce({self.rows.record_problem or 'NULL'}, ts_problem)"
@@ -362,6 +366,7 @@ class _ObservationMeaning(_Meaning):
             case PairsReading(pairs=pairs):
                 return [self.pair(pair) for pair in pairs]
             case WideReading(columns=columns) as wide if columns:
+                _refuse_beyond(len(columns))
                 return [(literal(_replaced(wide.tag, tag)), self.value_of(pick)) for tag, pick in columns.items()]
             case WideReading() as wide:
                 return self.all_columns(wide)
@@ -376,8 +381,7 @@ class _ObservationMeaning(_Meaning):
         for name in taken:
             self.field(name)
         names = [name for name in self.rows.columns if name not in taken]
-        if len(names) > MAX_COLUMNS:
-            raise UndecodableFile(TOO_MANY_COLUMNS, f"{len(names)} columns; at most {MAX_COLUMNS} are read")
+        _refuse_beyond(len(names))
         if not names:
             raise UndecodableFile(FIELD_MISSING, "no column is left that could hold values")
         return [(literal(_replaced(wide.tag, name)), self.rows.fields[name]) for name in names]
@@ -432,9 +436,12 @@ class _ObservationMeaning(_Meaning):
         shape = self.declared.shape
         if isinstance(shape, LongReading) or (isinstance(shape, WideReading) and shape.empty == "no_data"):
             return "true"
-        parts = [part for _, field in cells for part in (field.double, field.text) if part is not None]
-        texts = [f"({part}) IS NOT NULL" for part in parts]
-        return f"({' OR '.join(texts)})"
+        doubles = [field.double for _, field in cells if field.double is not None]
+        # DuckDB plans this in half the time of a condition per cell.
+        either = [
+            f"coalesce({', '.join(parts)}) IS NOT NULL" for parts in (doubles, [f.text for _, f in cells]) if parts
+        ]
+        return f"({' OR '.join(either)})"
 
     def explained(self) -> str:
         """SQL cases: what people are told about a row that names no tag or source, or no status that is known."""
@@ -522,6 +529,15 @@ class _ObservationMeaning(_Meaning):
             f"SELECT file, line, (place - first_place + 1)::INTEGER AS part, source, ts, ts_remarks, status_read,"
             f" said_status, status_text, {tag} AS tag, cell, cell_double, {_listed_units(cells)} AS unit FROM ({inner})"
             f" WHERE {says}"
+        )
+
+
+def _refuse_beyond(cells: int) -> None:
+    if cells > MAX_CELLS:
+        raise UndecodableFile(
+            TOO_MANY_COLUMNS,
+            f"{cells} columns would be read; at most {MAX_CELLS} are: declare those that are wanted, as columns of wide"
+            " or only of record",
         )
 
 
