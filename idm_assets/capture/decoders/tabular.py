@@ -30,7 +30,7 @@ from idm_assets.capture.shapes import (
     WideReading,
 )
 from idm_assets.capture.status_reading import STATUS_UNREADABLE, StatusReading, status_code
-from idm_assets.capture.text_values import is_as_written, is_blank, is_rounded, number, trimmed
+from idm_assets.capture.text_values import as_text, is_as_written, is_blank, is_rounded, number, trimmed
 from idm_assets.capture.time_reading import TimeReading, timed
 from idm_assets.sql import literal
 from idm_assets.status import BAD_NO_DATA, GOOD
@@ -550,10 +550,10 @@ def _listed_units(cells: Sequence[tuple[str, Field]]) -> str:
 
 def _as_text(field: Field) -> str:
     """SQL expression: a field as text, whatever its type."""
-    typed = [part for part in (field.double, field.instant) if part is not None]
-    if not typed:
-        return field.text
-    return f"coalesce({', '.join([field.text, *(f'({part})::VARCHAR' for part in typed)])})"
+    typed = [] if field.double is None else [as_text(f"({field.double})")]
+    if field.instant is not None:
+        typed.append(f"({field.instant})::VARCHAR")
+    return f"coalesce({', '.join([field.text, *typed])})" if typed else field.text
 
 
 def _field_of(pick: Pick) -> str:
