@@ -24,7 +24,7 @@ from idm_assets.capture.decoders import PreparedFile, UndecodableFile, arrow_mes
 from idm_assets.capture.decoders.columnar_rows import ArrowRows, ParquetRows
 from idm_assets.capture.decoders.csv_rows import CsvRows
 from idm_assets.capture.decoders.registry import row_format_for
-from idm_assets.capture.decoders.tabular import EMPTY_ROW, Tabular
+from idm_assets.capture.decoders.tabular import EMPTY_ROW, MAX_COLUMNS, Tabular
 from idm_assets.capture.framing import INVALID_UTF8
 from idm_assets.capture.remarks import NUMBER_ROUNDED, TIMESTAMP_CUT
 from idm_assets.capture.shapes import LongReading, RecordReading, WideReading
@@ -214,6 +214,11 @@ def test_decimals_that_duckdb_has_no_room_for_keep_their_digits(cells, form):
     digits = "12345678901234567890123456789012345678901234567.0000000001"
     found = cells(form, pa.array([Decimal(digits), Decimal("0.0000000001")], pa.decimal256(60, 10)))
     assert found == [(float(digits), digits, NUMBER_ROUNDED), (1e-10, "0.0000000001", 0)]
+
+
+def test_decimals_of_whole_thousands_are_whole_numbers(cells):
+    thousands = pa.array([12, -5, None], pa.int64()).cast(pa.decimal128(19, 0)).view(pa.decimal128(19, -3))
+    assert cells(FORMATS["file"], thousands) == [(12_000.0, None, 0), (-5_000.0, None, 0), (None, None, 0)]
 
 
 @pytest.mark.parametrize(
@@ -585,6 +590,12 @@ def test_columns_of_one_name_stay_apart(decode, deliver, form):
     ]
 
 
+def test_columns_without_a_name_get_their_number(decode, deliver, form):
+    table = pa.table([pa.array([AT], pa.timestamp("us", "UTC")), [1], [2]], names=["ts", "", " "])
+    rows, _, _ = decode(tabular(form[0], WideReading()), deliver(form, table))
+    assert [(row["tag"], row["value"]) for row in rows] == [("column_2", 1.0), ("column_3", 2.0)]
+
+
 @pytest.mark.parametrize("name", ["line", "file", "problem", "source", "part", "ts0", "c1", "f0", "row_group", "cell"])
 def test_columns_may_be_called_anything(decode, deliver, form, name):
     table = pa.table({"when": pa.array([AT], pa.timestamp("us", "UTC")), name: [5], 'it\'s "x"': ["y"]})
@@ -788,9 +799,9 @@ def test_sizes_beyond_belief_are_refused(con, tmp_path, monkeypatch):
 def test_too_many_columns_are_refused(con, tmp_path, form):
     rows_format, write = form
     path = tmp_path / "t.bin"
-    write(pa.table({f"c{n}": pa.array([n % 100], pa.int8()) for n in range(10_001)}), path)
+    write(pa.table({f"c{n}": pa.array([n % 100], pa.int8()) for n in range(MAX_COLUMNS + 1)}), path)
     error = refused(rows_format, con, tmp_path, path.read_bytes())
-    assert (error.reason, error.detail) == ("too_many_columns", "10001 columns; at most 10000 are read")
+    assert (error.reason, error.detail) == ("too_many_columns", "2001 columns; at most 2000 are read")
 
 
 def test_text_that_is_no_utf8_costs_its_row(con, tmp_path, decode, form):

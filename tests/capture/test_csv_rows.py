@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from idm_assets.capture.decoders import PreparedFile, UndecodableFile
 from idm_assets.capture.decoders.csv_rows import CsvDialect, CsvRows
-from idm_assets.capture.decoders.tabular import MAX_CELLS, Tabular
+from idm_assets.capture.decoders.tabular import MAX_CELLS, MAX_COLUMNS, Tabular
 from idm_assets.capture.shapes import LongReading, WideReading
 from idm_assets.capture.status_reading import StatusReading
 from idm_assets.capture.survey import Limits, survey
@@ -202,7 +202,7 @@ def test_a_quote_that_is_never_closed_takes_nothing_with_it(tmp_path):
     [
         ("zeit,a\n2024,1\n", "field_missing"), ("<?xml version='1.0'?><a/>", "foreign_content"), ("t,a\n", None),
         ("", None),
-        ("t," + ",".join(f"c{n}" for n in range(10_001)) + "\n", "too_many_columns"),
+        ("t," + ",".join(f"c{n}" for n in range(MAX_COLUMNS)) + "\n", "too_many_columns"),
         ("t," + ",".join(map(str, range(MAX_CELLS + 1))) + f"\n{T}" + ",1" * (MAX_CELLS + 1), "too_many_columns"),
         ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "stub_content"),
         ("t," + "x" * (1 << 20) + "\n", "header_missing"), ('t,"a\nb\n', "header_missing"), ("t\n1\n", "field_missing"),
@@ -240,7 +240,7 @@ def test_files_with_other_units_are_read_by_their_own(tmp_path):
 
 
 def test_a_table_with_more_columns_than_are_read_is_read_where_some_are_named(tmp_path):
-    content = "t," + ",".join(f"c{n}" for n in range(2 * MAX_CELLS)) + "\n" + T + ",1" * 2 * MAX_CELLS + "\n"
+    content = "t," + ",".join(f"c{n}" for n in range(MAX_COLUMNS - 1)) + "\n" + T + ",1" * (MAX_COLUMNS - 1) + "\n"
     trial = tried(written(tmp_path, content), **WIDE | {"wide": {"columns": {"a": "c7"}}})
     assert observed(trial) == [("a", 1.0, None)]
 

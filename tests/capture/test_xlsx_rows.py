@@ -494,6 +494,12 @@ def test_long_tables(decode, deliver):
     assert [(row["line"], row["reason"]) for row in rejected] == [(4, "tag_missing")]
 
 
+def test_workbooks_with_other_units_are_not_read_together(deliver):
+    files = [deliver([["ts", f"x [{unit}]"], [AT, 1]], name=f"{unit}.xlsx") for unit in ("bar", "psi")]
+    decoder = tabular({"units": "in_brackets"})
+    assert len({decoder.layout(file) for file in files}) == 2
+
+
 def test_workbooks_of_one_layout_are_read_together(con, tmp_path, deliver):
     first, second = deliver([["ts", "x"], [AT, 1]], name="a.xlsx"), deliver([["ts", "x"]], name="b.xlsx")
     third = deliver([["ts", "x"], [AT, 2], [AT, 3]], name="c.xlsx")

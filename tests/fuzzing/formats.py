@@ -94,7 +94,9 @@ def cases(form: str) -> tuple[Case, ...]:
 def _case(
     name: str, seeds: Sequence[bytes], mutations: Sequence[Mutation], path: str = "file", **declared: Any
 ) -> Case:
-    entry = SourceEntry(**{"name": "fuzzed", "plant": "fuzz", "glob": "*", "format": name.split("/", maxsplit=1)[0], **declared})
+    entry = SourceEntry(
+        **{"name": "fuzzed", "plant": "fuzz", "glob": "*", "format": name.split("/", maxsplit=1)[0], **declared}
+    )
     return Case(name, entry, path, tuple(seeds), tuple(mutations))
 
 

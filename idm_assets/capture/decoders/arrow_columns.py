@@ -177,7 +177,9 @@ def _target(kind: Arrow) -> Arrow:
     if _types.is_dictionary(kind):
         return _target(kind.value_type)
     if _types.is_decimal(kind):
-        return None if kind.precision > _MAX_DIGITS else _arrow.decimal128(kind.precision, kind.scale)
+        # Arrow has scales that Parquet and DuckDB do not: whole thousands, or more places than digits.
+        is_held = kind.precision <= _MAX_DIGITS and 0 <= kind.scale <= kind.precision
+        return _arrow.decimal128(kind.precision, kind.scale) if is_held else None
     if _types.is_nested(kind):
         return _nested_target(kind)
     if has_bounds(kind) and kind.unit == "s":

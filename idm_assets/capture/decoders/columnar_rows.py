@@ -586,7 +586,9 @@ def _rows(
     damages: Sequence[Damage] = (),
 ) -> Rows:
     """The rows of a query, with fields by the types that DuckDB sees."""
-    names = distinct_names([str(field.name) for field in schema])
+    given = [str(field.name) for field in schema]
+    # As in every other table, because a blank name would be a blank tag.
+    names = distinct_names([name if name.strip() else f"column_{place}" for place, name in enumerate(given, start=1)])
     columns = _columns(schema)
     kinds = con.sql(f"SELECT {', '.join(columns)} FROM ({taken.query})").types if columns else []
     fields = {name: Field(column) for name, column in zip(_facts(files), _fact_columns(files), strict=True)}

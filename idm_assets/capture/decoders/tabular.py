@@ -41,10 +41,11 @@ FIELD_MISSING: Final = "field_missing"
 TOO_MANY_COLUMNS: Final = "too_many_columns"
 EMPTY_ROW: Final = "empty_row"
 
-MAX_COLUMNS: Final = 10_000
+MAX_COLUMNS: Final = 2_000
+"""Most columns of a file. DuckDB holds 2,048 rows of every column at each step of a query, so that 4,000 need more than
+the 1 GB that a connection has."""
 MAX_CELLS: Final = 1_000
-"""Most fields of a row that become observations or the record. Queries of 2,000 take over 20 s to plan, and those of
-5,000 more than the 1 GB that a connection has: DuckDB holds 2,048 rows of each column at every step of a query."""
+"""Most fields of a row that become observations or the record, each of which is in a query several times."""
 
 Shape = LongReading | PairsReading | WideReading | RecordReading
 

@@ -101,8 +101,9 @@ class XlsxRows:
             return workbook.count_rows(self.table.sheet)
 
     def layout(self, file: PreparedFile) -> str:
-        """The names of the columns, and of the facts."""
-        return "\x1f".join((*self.head(file).names, "\x1e", *sorted(file.facts)))
+        """The names of the columns with their units, and of the facts."""
+        head = self.head(file)
+        return json.dumps([head.names, sorted(head.units.items()), sorted(file.facts)])
 
     def head(self, file: PreparedFile) -> Head:
         """What comes before the rows of a sheet.
