@@ -153,7 +153,10 @@ class _Arrivals:
         looked = Intake((), (), {}, 0)
         if partition.day >= (now - timedelta(days=1)).date():
             looked = look_twice(self.landing_zone, self.ledger, self.settings, partition.plant, self.entries)
-        claimed = list(looked.ready) + self._to_decode_again(partition, again)
+        arrived = {each.file.path for each in looked.ready}
+        # What another file takes the place of in this very run must not be pointed to again.
+        former = [each for each in self._to_decode_again(partition, again) if each.file.path not in arrived]
+        claimed = [*looked.ready, *former]
         arrived_at = min(now, partition.end - timedelta(microseconds=1))
         with self.engine.connect() as con:
             cabinet = FilingCabinet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -153,3 +154,12 @@ def test_every_unit_is_decoded_rejected_or_skipped(con, tmp_path_factory, units)
 def test_remarks_are_counted_by_name():
     assert named({TIMESTAMP_CUT: 2, TIMESTAMP_CUT | NUMBER_ROUNDED: 3}) == {"timestamp_cut": 5, "number_rounded": 3}
     assert named({}) == {}
+
+
+def test_json_of_a_lone_surrogate_is_json_still(con, tmp_path):
+    said = json.dumps({"a\ud800": ["\udfff", "\U0001f600", "\\"]}, ensure_ascii=False)
+    file = PreparedFile(3, tmp_path / "any", "m", 0, plain=True)
+    decoding = Streamed(Given([Observed("x", T, 1.5, detail=said), Recorded(T, said)])).exact(con, file, tmp_path)
+    found = con.execute(f"SELECT detail::JSON::VARCHAR, payload::JSON::VARCHAR FROM ({decoding.rows}) ORDER BY line")
+    for detail, payload in found.fetchall():
+        assert json.loads(detail or payload) == {"a\\ud800": ["\\udfff", "\U0001f600", "\\"]}

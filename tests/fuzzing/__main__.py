@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import count, islice
 from pathlib import Path
 from typing import Any, Final
@@ -205,7 +205,10 @@ def main() -> int:
     console.print(shown(tallies))
     console.print(f"peak RSS {peak_rss_mib():,.0f} MiB")
     if options.report:
-        report: dict[str, Any] = {"peak_rss_mib": peak_rss_mib(), "formats": {n: asdict(t) for n, t in tallies.items()}}
+        report: dict[str, Any] = {
+            "peak_rss_mib": peak_rss_mib(),
+            "formats": {name: vars(tally) for name, tally in tallies.items()},
+        }
         options.report.write_text(json.dumps(report))
     return 1 if any(tally.broken for tally in tallies.values()) else 0
 

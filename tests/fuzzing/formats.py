@@ -9,6 +9,7 @@ Belongs here: one builder per format. Does not belong here: mutations of any byt
 from __future__ import annotations
 
 import base64
+import binascii
 import functools
 import gzip
 import io
@@ -394,7 +395,10 @@ def _within_base64(rng: Random, data: bytes, seeds: Sequence[bytes]) -> bytes:
     if not found:
         return data
     one = rng.choice(found)
-    broken = base64.b64decode(one[1] + b"===")
+    try:
+        broken = base64.b64decode(one[1] + b"===")
+    except binascii.Error:
+        return data  # what is broken already stays as it is
     for _ in range(rng.choice((1, 1, 2, 4))):
         broken = rng.choice(BYTES)(rng, broken, seeds)
     return data[: one.start(1)] + base64.b64encode(broken) + data[one.end(1) :]

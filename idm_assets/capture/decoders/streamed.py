@@ -9,6 +9,7 @@ Belongs here: the way from units to a decoding. Does not belong here: any format
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -295,7 +296,7 @@ def _rows(file: PreparedFile, units: Iterator[Unit]) -> Iterator[Row]:
                 yield _observation(file, line, 1, unit)
             case Recorded(ts, payload, remarks):
                 nothing = (None, None, *_instant(ts), *_NOTHING_OBSERVED[4:])
-                yield (file.number, line, 1, *nothing, remarks, _text(payload), True, None, None, None)
+                yield (file.number, line, 1, *nothing, remarks, _json(payload), True, None, None, None)
             case Rejected(reason, detail, payload):
                 shown = None if payload is None else _text(payload[:_PAYLOAD_CHARACTERS])
                 yield (file.number, line, 1, *_NOTHING_OBSERVED, 0, shown, False, reason, _text(detail), None)
@@ -313,11 +314,12 @@ def _observation(file: PreparedFile, line: int, part: int, observed: Observed) -
     source = file.source if observed.source is None else observed.source
     return (
         file.number, line, part, _text(source), _text(observed.tag), ts_text, ts_us, value, text,
-        is_text or observed.is_text, observed.status, _text(observed.detail), observed.remarks, _text(payload), False,
+        is_text or observed.is_text, observed.status, _json(observed.detail), observed.remarks, _text(payload), False,
         None, None, None,
     )  # fmt: skip
 
 
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FIRST_MICROSECOND: Final = -62_135_596_800_000_000
 _LAST_MICROSECOND: Final = 253_402_300_799_999_999
 
@@ -342,6 +344,15 @@ def _token(value: object) -> tuple[float | None, str | None, bool]:
             return (value, None, True) if value - value == 0 else (None, repr(value), True)
         case _:
             return None, _text(str(value)), False
+
+
+def _json(value: str | None) -> str | None:
+    """JSON that can be stored, in which a lone surrogate is what it is in `_text`: as an escape it would be no JSON."""
+    return _text(value if value is None or value.isascii() else _SURROGATE.sub(_doubly_escaped, value))
+
+
+def _doubly_escaped(found: re.Match[str]) -> str:
+    return f"\\\\u{ord(found[0]):04x}"
 
 
 def _text(value: str | None) -> str | None:
