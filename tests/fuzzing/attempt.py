@@ -28,6 +28,7 @@ from idm_assets.capture.reasons import REASONS
 from idm_assets.capture.remarks import REMARKS
 from idm_assets.capture.sources import SourceEntry, claim, claim_member
 from idm_assets.capture.survey import CaptureMoved, UnreadableCapture, survey
+from idm_assets.capture.text_values import is_blank
 from idm_assets.sql import literal
 
 HANGS_AFTER_SECONDS: Final = 60
@@ -55,7 +56,7 @@ _WRONG_ROWS: Final[dict[str, str]] = {
 }
 _WRONG_OBSERVATIONS: Final[dict[str, str]] = {
     **_WRONG_ROWS,
-    "an observation has no tag": "tag IS NULL OR trim(tag) = ''",
+    "an observation has no tag": f"tag IS NULL OR {is_blank('tag')}",
     "an observation has no source": "source IS NULL",
     "an observation has a status that is none": "status IS NULL OR status NOT BETWEEN 0 AND 4294967295",
     "an observation has a value that is no number": "value IS NOT NULL AND NOT isfinite(value)",

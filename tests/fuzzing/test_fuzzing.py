@@ -200,13 +200,13 @@ ROWS = "".join(f"2024-03-01T00:00:{second:02}Z,{second}.5\n" for second in range
 def test_a_decoder_that_is_right_is_not_blamed(outcome_of):
     outcome = outcome_of(["fast", "exact"], lambda decoding: decoding, ROWS)
     assert (outcome.wrong, dict(outcome.routes)) == ([], {"kept": 1})
-    assert outcome.units == {"decoded": 20, "skipped": 1}
+    assert +outcome.units == {"decoded": 20, "skipped": 1}
 
 
 def test_a_route_that_comes_out_short_is_not_blamed(outcome_of):
     outcome = outcome_of(["fast"], lambda d: changed(d, rows="FROM {} WHERE line <> 7"), ROWS + "no time,5\n")
     assert (outcome.wrong, dict(outcome.routes)) == ([], {"short": 1})
-    assert outcome.units == {"decoded": 20, "rejected": 1, "skipped": 1}
+    assert +outcome.units == {"decoded": 20, "rejected": 1, "skipped": 1}
 
 
 @pytest.mark.parametrize("what", WRONG)
